@@ -1,0 +1,70 @@
+# Commands for people. `make help` lists them.
+
+CARGO   ?= cargo
+PREFIX  ?= /usr/local
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+
+# Everything that a plain machine can test: no artifact is run.
+UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
+
+.DEFAULT_GOAL := all
+.PHONY: all deps demo quick check lint bench install clean help
+
+## all      build libia2shim.so, libia2shim.a and ia2 under target/release
+all:
+	$(CARGO) build --release -p ia2shim -p ia2-loader
+
+## deps     install what demo and check run (apt, as root); silent when nothing is missing
+deps:
+	@scripts/deps
+
+## demo     run a real program preloaded and show its statistics
+demo:
+	@scripts/deps python3 cc
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(RELEASE)
+
+# rustfmt and clippy, warnings are errors
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## quick    formatting, lints, unit tests, C tests: for every commit, under three minutes
+quick:
+	@scripts/deps cc gcc objdump musl-gcc
+	@$(MAKE) --no-print-directory lint all
+	$(CARGO) test $(UNIT)
+	$(CARGO) test -p ia2-tests --test c_programs
+
+## check    everything: deps, lints, unit tests, artifacts, C tests, real programs
+check:
+	@scripts/deps
+	@$(MAKE) --no-print-directory lint all
+	$(CARGO) test $(UNIT) -p ia2-tests --no-fail-fast
+
+## bench    cost of one call, start-up, memory: one table, and out/bench.json
+bench: all
+	$(CARGO) build --release -p ia2-benches
+	$(RELEASE)/ia2-bench --lib $(RELEASE)/libia2shim.so
+
+## install  copy library, header, ia2 and documentation under PREFIX (default /usr/local)
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/doc/ia2shim
+	install -m 755 $(RELEASE)/ia2 $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(RELEASE)/libia2shim.so $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(RELEASE)/libia2shim.a $(DESTDIR)$(PREFIX)/lib
+	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md) \
+		$(DESTDIR)$(PREFIX)/share/doc/ia2shim
+ifneq ($(wildcard shim/include/ia2shim.h),)
+	install -d $(DESTDIR)$(PREFIX)/include
+	install -m 644 shim/include/ia2shim.h $(DESTDIR)$(PREFIX)/include
+endif
+
+## clean    remove everything that was built
+clean:
+	$(CARGO) clean
+	rm -rf out
+
+## help     this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)

@@ -1,0 +1,307 @@
+//! The table, the JSON and the bounds, all from the same numbers.
+
+use core::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::memory::Memory;
+use crate::pool::{Plan, Samples};
+use crate::row::Row;
+use crate::site::{CALLS_PER_CHUNK, Call};
+use crate::startup::Startup;
+use crate::stats::lower_quartile;
+
+/// What start-up may cost, in milliseconds above native.
+const STARTUP_BOUND_MS: f64 = 1.5;
+
+/// What memory may cost, in KiB of peak resident set above native.
+const MEMORY_BOUND_KIB: f64 = 1536.0;
+
+/// Everything that was measured.
+pub(crate) struct Report {
+    pub(crate) cpu: usize,
+    pub(crate) plan: Plan,
+    pub(crate) calls: Vec<Samples>,
+    pub(crate) startup: Startup,
+    pub(crate) memory: (Memory, Option<Memory>),
+}
+
+/// One promise about a number.
+pub(crate) struct Bound {
+    what: String,
+    value: f64,
+    limit: f64,
+}
+
+impl Bound {
+    /// Whether the promise is kept.
+    pub(crate) fn holds(&self) -> bool {
+        self.value <= self.limit
+    }
+}
+
+/// One row and call, reduced.
+struct Line {
+    row: Row,
+    call: Call,
+    ns: f64,
+    chunks: usize,
+    to_native: f64,
+    floor: Option<ToFloor>,
+}
+
+struct ToFloor {
+    row: Row,
+    ratio: f64,
+    /// Smallest and largest ratio of one generation.
+    spread: (f64, f64),
+}
+
+impl Report {
+    fn samples(&self, row: Row, call: Call) -> Option<&Samples> {
+        self.calls.iter().find(|samples| samples.row == row && samples.call == call)
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        self.calls.iter().filter_map(|samples| self.line(samples)).collect()
+    }
+
+    fn line(&self, samples: &Samples) -> Option<Line> {
+        let ns = per_call(&samples.generations.concat());
+        let native = self.samples(Row::Native, samples.call)?;
+        let floor = match samples.row.floor() {
+            Some(row) => Some(to_floor(samples, self.samples(row, samples.call)?)),
+            None => None,
+        };
+        Some(Line {
+            row: samples.row,
+            call: samples.call,
+            ns,
+            chunks: samples.generations.iter().map(Vec::len).sum(),
+            to_native: ns / per_call(&native.generations.concat()),
+            floor,
+        })
+    }
+
+    /// Every promise, with the measured value.
+    pub(crate) fn bounds(&self) -> Vec<Bound> {
+        let mut bounds = Vec::new();
+        for line in self.lines() {
+            if let (Some(floor), Some(limit)) = (&line.floor, line.row.bound(line.call)) {
+                bounds.push(Bound {
+                    what: format!(
+                        "{} {} / {}",
+                        line.call.name(),
+                        line.row.name(),
+                        floor.row.name()
+                    ),
+                    value: floor.ratio,
+                    limit,
+                });
+            }
+        }
+        if let Some(preloaded) = self.startup.preloaded_ms {
+            bounds.push(Bound {
+                what: "start-up of /bin/true above native, ms".to_owned(),
+                value: preloaded - self.startup.native_ms,
+                limit: STARTUP_BOUND_MS,
+            });
+        }
+        if let (native, Some(preloaded)) = &self.memory {
+            bounds.push(Bound {
+                what: "peak RSS of /bin/cat above native, KiB".to_owned(),
+                value: preloaded.peak_rss - native.peak_rss,
+                limit: MEMORY_BOUND_KIB,
+            });
+        }
+        bounds
+    }
+
+    /// The one table of `make bench`.
+    pub(crate) fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_table(&mut text);
+        text
+    }
+
+    fn write_table(&self, text: &mut String) -> core::fmt::Result {
+        writeln!(
+            text,
+            "{:<12} {:<15} {:>9} {:>8} {:>8} {:>16}  floor",
+            "call", "row", "ns", "/native", "/floor", "[generations]"
+        )?;
+        for line in self.lines() {
+            let (call, row) = (line.call.name(), line.row.name());
+            write!(text, "{call:<12} {row:<15} {:>9.1} {:>8.3}", line.ns, line.to_native)?;
+            match &line.floor {
+                Some(ToFloor { row, ratio, spread: (low, high) }) => {
+                    let spread = format!("[{low:.3}..{high:.3}]");
+                    writeln!(text, " {ratio:>8.3} {spread:>16}  {}", row.name())?;
+                }
+                None => writeln!(text)?,
+            }
+        }
+        self.write_startup_and_memory(text)?;
+        for bound in self.bounds() {
+            let verdict = if bound.holds() { "holds" } else { "EXCEEDED" };
+            writeln!(
+                text,
+                "bound: {} = {:.3} <= {} {verdict}",
+                bound.what, bound.value, bound.limit
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_startup_and_memory(&self, text: &mut String) -> core::fmt::Result {
+        let mut row = |what: &str, unit: &str, native: f64, preloaded: Option<f64>| match preloaded
+        {
+            Some(value) => writeln!(
+                text,
+                "{what:<28} {native:>9.2} {unit} native {value:>9.2} preloaded {:>+9.2}",
+                value - native
+            ),
+            None => writeln!(text, "{what:<28} {native:>9.2} {unit} native"),
+        };
+        row("start-up of /bin/true", "ms ", self.startup.native_ms, self.startup.preloaded_ms)?;
+        let (native, preloaded) = &self.memory;
+        for (index, (name, value)) in native.rows().into_iter().enumerate() {
+            let other = preloaded.as_ref().map(|memory| memory.rows()[index].1);
+            row(&format!("/bin/cat {name}"), "KiB", value, other)?;
+        }
+        Ok(())
+    }
+
+    /// The same numbers for programs.
+    pub(crate) fn json(&self) -> Value {
+        let calls: Vec<Value> = self.lines().iter().map(Line::json).collect();
+        let bounds: Vec<Value> = self
+            .bounds()
+            .iter()
+            .map(
+                |b| json!({"what": b.what, "value": b.value, "limit": b.limit, "holds": b.holds()}),
+            )
+            .collect();
+        let memory = |memory: &Memory| {
+            json!({"peak_rss_kib": memory.peak_rss, "rss_kib": memory.rss, "pss_kib": memory.pss,
+                "private_dirty_kib": memory.private_dirty})
+        };
+        json!({
+            "schema": "ia2.bench/1",
+            "machine": machine(),
+            "method": {"cpu": self.cpu, "generations": self.plan.generations,
+                "rounds": self.plan.rounds, "calls_per_chunk": CALLS_PER_CHUNK,
+                "statistic": "lower quartile"},
+            "calls": calls,
+            "startup": {"program": "/bin/true", "spawns": self.startup.spawns,
+                "native_ms": self.startup.native_ms, "preloaded_ms": self.startup.preloaded_ms},
+            "memory": {"program": "/bin/cat", "native": memory(&self.memory.0),
+                "preloaded": self.memory.1.as_ref().map(memory)},
+            "bounds": bounds,
+        })
+    }
+}
+
+impl Line {
+    fn json(&self) -> Value {
+        json!({
+            "call": self.call.name(),
+            "row": self.row.name(),
+            "ns": self.ns,
+            "chunks": self.chunks,
+            "to_native": self.to_native,
+            "floor": self.floor.as_ref().map(|floor| floor.row.name()),
+            "to_floor": self.floor.as_ref().map(|floor| floor.ratio),
+            "to_floor_generations": self.floor.as_ref().map(|floor| [floor.spread.0, floor.spread.1]),
+        })
+    }
+}
+
+fn per_call(chunks: &[u32]) -> f64 {
+    let values: Vec<f64> = chunks.iter().map(|&ns| f64::from(ns)).collect();
+    lower_quartile(&values) / f64::from(CALLS_PER_CHUNK)
+}
+
+fn to_floor(samples: &Samples, floor: &Samples) -> ToFloor {
+    let ratios = samples
+        .generations
+        .iter()
+        .zip(&floor.generations)
+        .map(|(own, floor)| per_call(own) / per_call(floor));
+    let spread = ratios.fold((f64::INFINITY, 0.0), |(low, high), ratio| {
+        (f64::min(low, ratio), f64::max(high, ratio))
+    });
+    let ratio = per_call(&samples.generations.concat()) / per_call(&floor.generations.concat());
+    ToFloor { row: floor.row, ratio, spread }
+}
+
+fn machine() -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let models: Vec<&str> = cpuinfo
+        .lines()
+        .filter_map(|line| {
+            Some(line.strip_prefix("model name")?.trim_start_matches([' ', '\t', ':']))
+        })
+        .collect();
+    json!({
+        "cpu": models.first(),
+        "cpus": models.len(),
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load": read("/proc/loadavg").split_whitespace().next(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report in which every chunk of a row takes the same time.
+    fn report(native_ns: u32, filter_ns: u32, strict_ns: u32) -> Report {
+        let samples = |row, ns: u32| Samples {
+            row,
+            call: Call::Getpid,
+            generations: vec![vec![ns * CALLS_PER_CHUNK; 8]; 2],
+        };
+        Report {
+            cpu: 0,
+            plan: Plan { generations: 2, rounds: 2 },
+            calls: vec![
+                samples(Row::Native, native_ns),
+                samples(Row::AddressFilter, filter_ns),
+                samples(Row::Strict, strict_ns),
+            ],
+            startup: Startup { spawns: 1, native_ms: 0.5, preloaded_ms: Some(1.5) },
+            memory: (Memory::default(), Some(Memory { peak_rss: 1000.0, ..Memory::default() })),
+        }
+    }
+
+    #[test]
+    fn a_row_is_judged_by_its_floor_and_not_by_native() {
+        let report = report(100, 200, 205);
+        let lines = report.lines();
+        let strict = lines.iter().find(|line| line.row == Row::Strict).expect("it was measured");
+        assert_eq!((strict.ns, strict.to_native), (205.0, 2.05));
+        let floor = strict.floor.as_ref().expect("strict has a floor");
+        assert_eq!((floor.row, floor.ratio), (Row::AddressFilter, 1.025));
+        assert!(report.bounds().iter().all(Bound::holds));
+    }
+
+    #[test]
+    fn a_ratio_above_its_bound_is_named_in_table_and_json() {
+        let report = report(100, 200, 207);
+        assert!(!report.bounds().iter().all(Bound::holds));
+        assert!(report.table().contains("getpid strict / address-filter = 1.035 <= 1.03 EXCEEDED"));
+        assert_eq!(report.json()["bounds"][0]["holds"], json!(false));
+    }
+
+    #[test]
+    fn start_up_and_memory_are_bounded_as_differences() {
+        let mut report = report(100, 200, 200);
+        report.startup.preloaded_ms = Some(2.1);
+        report.memory.1 = Some(Memory { peak_rss: 1537.0, ..Memory::default() });
+        let failed: Vec<_> = report.bounds().into_iter().filter(|bound| !bound.holds()).collect();
+        assert_eq!(failed.len(), 2);
+    }
+}

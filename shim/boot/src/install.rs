@@ -1,0 +1,164 @@
+//! Gate, block, signals, filter: what makes the process one under the shim.
+
+#![allow(unsafe_code, reason = "maps the gate, sets the gs base")]
+
+use crate::config::Config;
+use crate::raw::{self, GiveUp};
+use core::ptr;
+use core::sync::atomic::Ordering;
+use ia2_core::bpf::Filter;
+use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
+use ia2_core::nr;
+use ia2_core::sigset::{HELD, SIG_MAX, SIG_UNBLOCK};
+use ia2_rt::block::{self, Block};
+use ia2_rt::state::{self, Backstop, STATS_PATH};
+use ia2_rt::{action, clone, entry, gate, patch, signal, sys};
+use linux_raw_sys::general as k;
+
+/// Refuses a process that already has threads: they have no block, and would run unpatched text
+/// while it is being patched.
+pub(crate) fn only_thread() -> Result<(), GiveUp> {
+    // unshare(CLONE_THREAD) does nothing, and says EINVAL if there is another thread (unshare(2)).
+    // SAFETY: it does nothing.
+    let result = unsafe { raw::call(k::__NR_unshare, [u64::from(k::CLONE_THREAD), 0, 0, 0, 0, 0]) };
+    if result == -22 {
+        return Err(GiveUp {
+            what: "the process has threads already; the shim must be loaded first (LD_PRELOAD)",
+            errno: 0,
+        });
+    }
+    Ok(())
+}
+
+/// Maps the window and fills the gate page. From here on [`sys`] works.
+///
+/// # Safety
+/// To be called once, first.
+pub(crate) unsafe fn gate() -> Result<(), GiveUp> {
+    let blob = gate::blob();
+    let len = WINDOW_END - GATE;
+    let prot = u64::from(k::PROT_READ | k::PROT_WRITE);
+    let flags = u64::from(k::MAP_PRIVATE | k::MAP_ANONYMOUS | k::MAP_FIXED_NOREPLACE);
+    // SAFETY: NOREPLACE: nothing that is there is touched.
+    let got = unsafe { raw::call(k::__NR_mmap, [GATE, len, prot, flags, u64::MAX, 0]) };
+    if got != GATE as i64 {
+        return Err(GiveUp {
+            what: "the shim's window at 0x7e9000000000 is taken; is it loaded twice?",
+            errno: if got < 0 { -(got as i32) } else { 0 },
+        });
+    }
+    let to = ptr::with_exposed_provenance_mut(GATE as usize);
+    // SAFETY: mapped writable just now; the blob fits a page (asserted below).
+    unsafe { ptr::copy_nonoverlapping(blob.as_ptr(), to, blob.len()) };
+    let exec = u64::from(k::PROT_READ | k::PROT_EXEC);
+    // SAFETY: our own page.
+    let done = unsafe { raw::call(k::__NR_mprotect, [GATE, PAGE, exec, 0, 0, 0]) };
+    if done != 0 {
+        return Err(GiveUp { what: "the gate cannot be made executable", errno: -(done as i32) });
+    }
+    Ok(())
+}
+
+const _: () = assert!(gate::GATE_END - GATE <= PAGE);
+
+/// Gives this thread its block.
+///
+/// # Safety
+/// To be called once, after [`gate`].
+pub(crate) unsafe fn block() -> Result<&'static Block, GiveUp> {
+    let block = block::boot().map_err(GiveUp::because("no memory for the first thread"))?;
+    sys::set_gs(block.this.get()).map_err(GiveUp::because("the gs base cannot be set"))?;
+    Ok(block)
+}
+
+/// Makes the configuration known to the live code.
+pub(crate) fn state(config: &Config) {
+    state::set_backstop(config.backstop);
+    state::PATCHING.store(config.patch && config.backstop != Backstop::None, Ordering::Relaxed);
+    state::LOG.store(config.log, Ordering::Relaxed);
+    state::FSGSBASE.store(config.fsgsbase, Ordering::Relaxed);
+    state::MIN_ALTSTACK.store(config.min_altstack, Ordering::Relaxed);
+    if !config.stats.is_empty() && !STATS_PATH.set(&config.stats) {
+        raw::give_up("IA2_STATS: the path is too long", 0);
+    }
+}
+
+/// Fills the dispatch table. Fast calls are only counted where somebody will read the count.
+pub(crate) fn table(config: &Config) {
+    let fast = if config.stats.is_empty() { gate::FAST } else { gate::FAST_COUNTED };
+    for index in 0..TABLE_LEN {
+        let target = match u32::try_from(index) {
+            Ok(number) if index < TABLE_NUMBERS && nr::is_inspected(number) => entry::slow_addr(),
+            _ if index == TABLE_GENERIC => gate::GENERIC,
+            _ => fast,
+        };
+        let slot = ptr::with_exposed_provenance_mut::<u64>((TABLE + 8 * index) as usize);
+        // SAFETY: the window is still writable here, and the table lies in it.
+        unsafe { slot.write(target) };
+    }
+    // Constants and table: read-only from now on. Sealing needs Linux 6.10; without it the window
+    // is as safe as any other mapping of the program.
+    if let Err(errno) = sys::mprotect(GATE + PAGE, WINDOW_END - GATE - PAGE, k::PROT_READ) {
+        raw::give_up("the dispatch table cannot be made read-only", errno);
+    }
+    let _ = sys::mseal(GATE, 2 * PAGE);
+}
+
+/// Takes over the signal state: actions, mask, alternate stack.
+pub(crate) fn signals(block: &'static Block) -> Result<(), GiveUp> {
+    for sig in 1..=SIG_MAX {
+        // The kernel refuses nothing here: it is a query.
+        if let Ok(old) = sys::sigaction(sig, None) {
+            action::PROCESS.adopt(sig, &old);
+            if old.handler > 1 {
+                let _ = sys::sigaction(sig, Some(&action::for_kernel(sig, &old)));
+            }
+        }
+    }
+    let altstack = block.kernel_altstack();
+    let old = sys::sigaltstack(Some(&altstack))
+        .map_err(GiveUp::because("the alternate signal stack cannot be set"))?;
+    block.altstack.set(old);
+    signal::install(block).map_err(GiveUp::because("the signal handlers cannot be set"))?;
+    let mask = sys::sigprocmask(SIG_UNBLOCK, Some(HELD));
+    block.blocked_held.set(mask & HELD);
+    Ok(())
+}
+
+/// `struct sock_fprog`.
+#[repr(C)]
+struct Program {
+    len: u16,
+    filter: *const ia2_core::bpf::Insn,
+}
+
+/// Puts the backstop up: the last step, for nothing outside the gate can call the kernel after it.
+pub(crate) fn backstop(config: &Config) -> Result<(), GiveUp> {
+    const SECCOMP_SET_MODE_FILTER: u32 = 1;
+    const SECCOMP_FILTER_FLAG_TSYNC: u32 = 1;
+    const PR_SET_NO_NEW_PRIVS: u32 = 38;
+    if state::PATCHING.load(Ordering::Relaxed) {
+        // Without it live patching registers itself at the first patch.
+        let _ = sys::membarrier(patch::REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
+    }
+    let filter = match config.backstop {
+        Backstop::None => return Ok(()),
+        Backstop::Sud => {
+            return clone::arm_dispatch().map_err(GiveUp::because(
+                "Syscall User Dispatch cannot be switched on; it needs Linux 5.11",
+            ));
+        }
+        Backstop::Strict => Filter::strict(gate::ALLOWED),
+        Backstop::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
+    };
+    sys::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        .map_err(GiveUp::because("no_new_privs cannot be set"))?;
+    let insns = filter.insns();
+    let program = Program { len: insns.len() as u16, filter: insns.as_ptr() };
+    let addr = (&raw const program).addr() as u64;
+    match sys::seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(GiveUp { what: "a thread has a seccomp filter of its own", errno: 0 }),
+        Err(errno) => Err(GiveUp { what: "the seccomp filter was refused", errno }),
+    }
+}

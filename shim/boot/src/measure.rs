@@ -1,0 +1,144 @@
+//! The ELF objects in memory: which files are mapped executable, where, and their segments.
+
+#![allow(unsafe_code, reason = "makes slices of mapped memory")]
+
+use crate::config::read_file;
+use crate::raw::GiveUp;
+use alloc::vec::Vec;
+use ia2_core::maps::Region;
+use ia2_plan::image::{Image, Segment};
+
+/// One object.
+pub(crate) struct Object {
+    /// Run-time address minus link-time address.
+    pub(crate) bias: u64,
+    /// First address of the object.
+    pub(crate) start: u64,
+    /// One past its last.
+    pub(crate) end: u64,
+    /// Its text, as mapped.
+    pub(crate) text: Vec<Text>,
+    /// Its bytes.
+    pub(crate) image: Image<'static>,
+}
+
+/// One executable mapping of an object.
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
+    /// First address.
+    pub(crate) start: u64,
+    /// One past the last.
+    pub(crate) end: u64,
+}
+
+/// What was found.
+pub(crate) struct Objects {
+    /// All objects but the shim's own, by address.
+    pub(crate) list: Vec<Object>,
+    /// All mappings as `(start, end)`, by address, to find gaps in.
+    pub(crate) mapped: Vec<(u64, u64)>,
+}
+
+const EHDR_LEN: usize = 64;
+const PHDR_LEN: usize = 56;
+const PT_LOAD: u32 = 1;
+const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+const PF_R: u32 = 4;
+
+/// Finds them.
+pub(crate) fn objects() -> Result<Objects, GiveUp> {
+    let maps = read_file(b"/proc/self/maps\0")
+        .map_err(GiveUp::because("cannot read /proc/self/maps; is /proc mounted?"))?;
+    let regions: Vec<Region<'_>> =
+        maps.split(|byte| *byte == b'\n').filter_map(Region::parse).collect();
+    let own = (objects as *const ()).addr() as u64;
+    let mut list: Vec<Object> = Vec::new();
+    for (index, region) in regions.iter().enumerate() {
+        let is_object = region.exec && !region.shared && region.path.starts_with(b"/");
+        if !is_object || list.last().is_some_and(|object| object.end > region.start) {
+            continue;
+        }
+        // The mapping of the file's first bytes is at or below its first executable one.
+        let before = regions.get(..=index).unwrap_or(&[]);
+        let head = before.iter().rev().take_while(|r| r.path == region.path || r.path.is_empty());
+        let Some(head) = head.filter(|r| r.offset == 0 && r.path == region.path).last() else {
+            continue;
+        };
+        if let Some(object) = object(head, &regions) {
+            if !(object.start..object.end).contains(&own) {
+                list.push(object);
+            }
+        }
+    }
+    let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
+    Ok(Objects { list, mapped })
+}
+
+/// The bytes at `start..end`, if all of them are mapped and readable.
+fn bytes_at(start: u64, end: u64, regions: &[Region<'_>]) -> Option<&'static [u8]> {
+    let mut at = start;
+    for region in regions.iter().filter(|region| region.end > start) {
+        if at >= end {
+            break;
+        }
+        if !region.contains(at) || !region.read {
+            return None;
+        }
+        at = region.end;
+    }
+    if at < end || end <= start {
+        return None;
+    }
+    // SAFETY: mapped and readable by what the kernel has just said, and nothing unmaps it while
+    // boot, the only code running, looks at it. Text that boot itself patches is written through
+    // raw pointers after the plan is made.
+    Some(unsafe {
+        core::slice::from_raw_parts(
+            core::ptr::with_exposed_provenance(start as usize),
+            (end - start) as usize,
+        )
+    })
+}
+
+fn le<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
+    let field = bytes.get(at..at.checked_add(N)?)?;
+    Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+}
+
+fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Object> {
+    let header = bytes_at(head.start, head.end, regions)?;
+    let is_elf = header.starts_with(b"\x7fELF\x02\x01") && le::<2>(header, 18)? == 62;
+    if !is_elf || le::<2>(header, 54)? as usize != PHDR_LEN {
+        return None;
+    }
+    let phoff = le::<8>(header, 32)? as usize;
+    let phnum = le::<2>(header, 56)? as usize;
+    let phdrs = header.get(phoff.max(EHDR_LEN)..phoff.checked_add(phnum * PHDR_LEN)?)?;
+
+    let loads =
+        || phdrs.chunks_exact(PHDR_LEN).filter(|phdr| le::<4>(phdr, 0) == Some(PT_LOAD.into()));
+    let first = loads().next()?;
+    let first_page = le::<8>(first, 16)? & !4095;
+    let bias = head.start.wrapping_sub(first_page.wrapping_sub(le::<8>(first, 8)? & !4095));
+    let (mut segments, mut text) = (Vec::new(), Vec::new());
+    let mut end = head.end;
+    for phdr in loads() {
+        let flags = le::<4>(phdr, 4)? as u32;
+        let (vaddr, filesz) = (le::<8>(phdr, 16)?, le::<8>(phdr, 32)?);
+        let start = bias.wrapping_add(vaddr);
+        let stop = start.checked_add(filesz)?;
+        end = end.max(start.checked_add(le::<8>(phdr, 40)?)?);
+        if flags & PF_R == 0 {
+            continue; // execute-only text cannot be read, and is left to trap
+        }
+        let Some(bytes) = bytes_at(start, stop, regions) else { continue };
+        let exec = flags & PF_X != 0;
+        if exec {
+            text.push(Text { start: start & !4095, end: (stop + 4095) & !4095 });
+        }
+        segments.push(Segment { vaddr, bytes, exec, write: flags & PF_W != 0 });
+    }
+    let image = Image::from_memory(phdrs, phnum, bias, segments).ok()?;
+    Some(Object { bias, start: head.start, end, text, image })
+}

@@ -1,0 +1,83 @@
+//! Addresses and sizes that gate, stubs, filter and (later) the loader must agree on.
+//!
+//! The window was chosen by trying: a mapping made here before the program starts disturbs none of
+//! ASan, TSan, MSan, DFSan, Go's race detector, the JVM and node, and no default mmap layout of
+//! Linux reaches it. It is alone in its 4 GiB, so one compare of the high word tells it.
+
+/// First byte of the gate page (r-x). Fixed, so that it is the same in every image of a tree.
+pub const GATE: u64 = 0x7e90_0000_0000;
+
+/// Size of one page of the window in bytes.
+pub const PAGE: u64 = 4096;
+
+/// The dispatch table (r--), an array of [`TABLE_LEN`] code addresses, one per system-call number.
+///
+/// A stub jumps through its entry with `rcx` = the address to return to, `eax` = the number,
+/// `r11` = scratch, and everything else as the program left it.
+pub const TABLE: u64 = GATE + 2 * PAGE;
+
+/// Numbers below this have an entry of their own; it is past the newest number the kernel knows.
+pub const TABLE_NUMBERS: u64 = 512;
+
+/// Entry for every number that is [`TABLE_NUMBERS`] or more.
+pub const TABLE_OTHER: u64 = TABLE_NUMBERS;
+
+/// Entry for stubs that do not know their number: it looks `eax` up and jumps on.
+pub const TABLE_GENERIC: u64 = TABLE_NUMBERS + 1;
+
+/// Entries in the table.
+pub const TABLE_LEN: u64 = TABLE_NUMBERS + 2;
+
+/// One past the last byte of the window that the shim uses (gate, constants, table: 4 KiB + 16 B
+/// round up to two pages).
+pub const WINDOW_END: u64 = TABLE + 2 * PAGE;
+
+/// Address of the table entry for a site whose number is `nr`, or unknown.
+#[must_use]
+pub const fn table_entry(nr: Option<u32>) -> u64 {
+    let index = match nr {
+        Some(nr) if (nr as u64) < TABLE_NUMBERS => nr as u64,
+        Some(_) => TABLE_OTHER,
+        None => TABLE_GENERIC,
+    };
+    TABLE + 8 * index
+}
+
+/// Bytes of one stub slot. Slots are aligned to their size, so that any address inside a stub
+/// leads to the slot's header by masking.
+pub const STUB_SLOT: u64 = 64;
+
+/// Offset of the first instruction in a slot; the header before it is one [`StubHeader`].
+pub const STUB_CODE: u64 = 8;
+
+/// What the first eight bytes of a stub slot say about the site it serves.
+///
+/// Packed as `site | reenter << 48 | after << 56`: user addresses have 47 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StubHeader {
+    /// Address of the `0f 05` that the stub stands for.
+    pub site: u64,
+    /// Offset in the slot of the `lea` that starts the call: everything before it moved
+    /// instructions that stood before the `SYSCALL`. Jumping here makes the call again.
+    pub reenter: u8,
+    /// Offset in the slot where the gate returns to, or 0 if it returns to the program itself.
+    pub after: u8,
+}
+
+impl StubHeader {
+    /// The header as stored.
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        (self.site & 0xffff_ffff_ffff) | (self.reenter as u64) << 48 | (self.after as u64) << 56
+    }
+
+    /// Reads a stored header.
+    #[must_use]
+    pub const fn unpack(word: u64) -> Self {
+        Self {
+            site: word & 0xffff_ffff_ffff,
+            reenter: (word >> 48) as u8,
+            after: (word >> 56) as u8,
+        }
+    }
+}

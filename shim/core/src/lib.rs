@@ -1,0 +1,36 @@
+//! The words ia2shim is written in: pure values and pure functions, no allocation, no unsafe code,
+//! no system call. Everything here can be argued about and tested on any machine.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | *site* | one `SYSCALL` instruction (bytes `0f 05`) of the program |
+//! | *gate* | the page at [`layout::GATE`] that holds the only `SYSCALL` instructions the kernel accepts |
+//! | *stub* | the few instructions a patched site jumps to; loads the number and goes to the gate |
+//! | *form* | how a site was patched: [`site::Form`] |
+//! | *refusal* | why a site was left alone: [`site::Refusal`] |
+//! | *block* | the per-thread memory of the shim, found through the gs base |
+//! | *held signal* | a signal that the kernel must never block or ignore: [`sigset::HELD`] |
+//!
+//! | file | noun |
+//! |---|---|
+//! | `layout` | the addresses and sizes shared by gate, stubs, filter and loader |
+//! | `nr` | the system-call numbers the shim itself looks at |
+//! | `site` | forms and refusals |
+//! | `late` | planning one site at its first trap, from a few bytes around it |
+//! | `regs` | [`regs::Frame`], the registers of a call |
+//! | `sigset` | signal-set arithmetic, held signals |
+//! | `bpf` | the backstop filter as a value |
+//! | `maps` | lines of `/proc/self/maps` |
+//! | `text` | numbers and JSON into a fixed buffer |
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod bpf;
+pub mod late;
+pub mod layout;
+pub mod maps;
+pub mod nr;
+pub mod regs;
+pub mod sigset;
+pub mod site;
+pub mod text;

@@ -1,0 +1,74 @@
+//! The system-call numbers of x86-64 that the shim itself looks at.
+//!
+//! Numbers as in the kernel's `arch/x86/entry/syscalls/syscall_64.tbl`.
+
+#![allow(missing_docs, reason = "the kernel's own names say it")]
+
+pub const WRITE: u32 = 1;
+pub const RT_SIGACTION: u32 = 13;
+pub const RT_SIGPROCMASK: u32 = 14;
+pub const RT_SIGRETURN: u32 = 15;
+pub const CLONE: u32 = 56;
+pub const FORK: u32 = 57;
+pub const VFORK: u32 = 58;
+pub const EXECVE: u32 = 59;
+pub const EXIT: u32 = 60;
+pub const RT_SIGPENDING: u32 = 127;
+pub const RT_SIGSUSPEND: u32 = 130;
+pub const SIGALTSTACK: u32 = 131;
+pub const ARCH_PRCTL: u32 = 158;
+pub const EXIT_GROUP: u32 = 231;
+pub const PSELECT6: u32 = 270;
+pub const PPOLL: u32 = 271;
+pub const EPOLL_PWAIT: u32 = 281;
+pub const SIGNALFD: u32 = 282;
+pub const SIGNALFD4: u32 = 289;
+pub const EXECVEAT: u32 = 322;
+pub const IO_PGETEVENTS: u32 = 333;
+pub const CLONE3: u32 = 435;
+pub const EPOLL_PWAIT2: u32 = 441;
+
+/// The calls that the shim looks at under every policy, because they touch what it lives on, each
+/// with the reason. Sorted by number.
+pub const INSPECTED: &[(u32, &str)] = &[
+    (RT_SIGACTION, "every handler is reached through the shim's own"),
+    (RT_SIGPROCMASK, "held signals are blocked only in name"),
+    (RT_SIGRETURN, "the alternate stack in the frame is the program's, not the kernel's"),
+    (CLONE, "the child needs a block before its first instruction"),
+    (FORK, "the child's locks, counters and dispatch selector start anew"),
+    (VFORK, "the child shares the memory, so it needs a block of its own"),
+    (EXECVE, "a new image under the address filter would die on its first call"),
+    (EXIT, "the thread's block is given back"),
+    (RT_SIGPENDING, "held signals pend in the shim"),
+    (RT_SIGSUSPEND, "takes a mask"),
+    (SIGALTSTACK, "the kernel's alternate stack is the shim's"),
+    (ARCH_PRCTL, "the gs base is the shim's"),
+    (EXIT_GROUP, "the statistics are written"),
+    (PSELECT6, "takes a mask"),
+    (PPOLL, "takes a mask"),
+    (EPOLL_PWAIT, "takes a mask"),
+    (SIGNALFD, "takes a mask"),
+    (SIGNALFD4, "takes a mask"),
+    (EXECVEAT, "as execve"),
+    (IO_PGETEVENTS, "takes a mask"),
+    (CLONE3, "as clone"),
+    (EPOLL_PWAIT2, "takes a mask"),
+];
+
+/// Whether the shim looks at call `nr` under every policy.
+#[must_use]
+pub fn is_inspected(nr: u32) -> bool {
+    INSPECTED.binary_search_by_key(&nr, |row| row.0).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INSPECTED, is_inspected};
+
+    #[test]
+    fn inspected_calls_are_sorted_so_that_binary_search_finds_them() {
+        assert!(INSPECTED.is_sorted_by_key(|row| row.0));
+        assert!(INSPECTED.iter().all(|row| is_inspected(row.0)));
+        assert!(!is_inspected(0) && !is_inspected(39) && !is_inspected(u32::MAX));
+    }
+}

@@ -1,0 +1,55 @@
+//! From the bytes of an ELF object to the plan that rewrites its `SYSCALL` instructions.
+//!
+//! Pure: bytes in, values out. Nothing here reads a file, maps memory or writes code; whoever does
+//! that (the start-up code, the `ia2` command line, a test) hands in an [`image::Image`] and gets a
+//! [`plan::ObjectPlan`], and asks [`stub`] for the bytes to write. The input may be anything, also
+//! hostile: no function here panics, and every loop is bounded by the size of the input.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `image` | an ELF object as segments, from a file or from memory |
+//! | `insn` | one x86-64 instruction: its length, where it goes, whether it can run elsewhere |
+//! | `scan` | searching text: the pair `0f 05`, and direct jumps into given windows |
+//! | `unwind` | `.eh_frame`: function bounds, signal frames, landing pads |
+//! | `func` | which function holds an address |
+//! | `body` | one decoded function: boundaries, branch targets, jump tables |
+//! | `plan` | sites, their forms, and the reasons for leaving one alone |
+//! | `stub` | the bytes of a stub, and of the jump to it |
+//! | `report` | counting a plan, and printing the counts |
+//!
+//! # The decoder is our own
+//!
+//! `insn` decodes what planning needs to know (length, control flow, RIP-relative operand) and
+//! nothing else. A general decoder was measured first: building its tables at first use and
+//! decoding the functions that hold a site took longer than the whole start-up budget, most of it
+//! before the first instruction. iced-x86 stays as the oracle of the tests, which compare every
+//! instruction of whole libraries, and as the disassembler of `ia2 sites --list`.
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod body;
+mod func;
+pub mod image;
+pub mod insn;
+pub mod plan;
+mod read;
+pub mod report;
+pub mod scan;
+pub mod stub;
+mod unwind;

@@ -1,0 +1,264 @@
+//! `.eh_frame`: where functions begin and end, which of them are signal frames, and where the
+//! unwinder may land in them.
+//!
+//! The index `.eh_frame_hdr` is sorted, so a function is found by bisection, and only the entries
+//! of functions that matter are read. Where there is no index, `.eh_frame` is walked once.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::image::Image;
+use crate::read::{Cursor, i32_at, u32_at};
+
+/// An unwind entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fde {
+    /// The code it covers.
+    pub(crate) range: Range<u64>,
+    /// The frame was made by the kernel to deliver a signal (augmentation `S`).
+    pub(crate) signal: bool,
+    /// Where the table of its landing pads is.
+    pub(crate) lsda: Option<u64>,
+}
+
+/// What the entries of one kind have in common.
+#[derive(Clone, Copy)]
+struct Cie {
+    pointers: u8,
+    lsda: u8,
+    augmented: bool,
+    signal: bool,
+}
+
+/// An encoded pointer that is not there.
+const OMIT: u8 = 0xff;
+
+/// All functions that have an unwind entry, by address.
+pub(crate) struct Unwind<'a> {
+    image: &'a Image<'a>,
+    index: Index<'a>,
+}
+
+enum Index<'a> {
+    /// `.eh_frame_hdr`: pairs of signed 32-bit distances from its own address.
+    Sorted { base: u64, pairs: &'a [u8] },
+    /// Start and entry address, sorted.
+    Listed(Vec<(u64, u64)>),
+}
+
+impl<'a> Unwind<'a> {
+    /// Finds the index, or makes one.
+    pub(crate) fn new(image: &'a Image<'a>) -> Self {
+        let sorted = image.eh_frame_hdr.and_then(|base| Self::sorted(image, base));
+        let index = match (sorted, &image.eh_frame) {
+            (Some(sorted), _) => sorted,
+            (None, Some(frames)) => Self::walk(image, frames),
+            (None, None) => Index::Listed(Vec::new()),
+        };
+        Self { image, index }
+    }
+
+    /// Reads the head of `.eh_frame_hdr`.
+    fn sorted(image: &'a Image<'a>, base: u64) -> Option<Index<'a>> {
+        let bytes = image.at(base)?;
+        // Version 1; then how three things are encoded. All linkers use these encodings for the
+        // table; the frame pointer before it has four bytes with any of the usual ones.
+        let [version, frame, count, table] = *bytes.first_chunk()?;
+        if version != 1 || frame & 0x0f != 0x0b || count != 0x03 || table != 0x3b {
+            return None;
+        }
+        let len = usize::try_from(u32_at(bytes, 8)?).ok()?.checked_mul(8)?;
+        Some(Index::Sorted { base, pairs: bytes.get(12..)?.get(..len)? })
+    }
+
+    /// Makes a list from `.eh_frame` itself.
+    fn walk(image: &'a Image<'a>, frames: &Range<u64>) -> Index<'a> {
+        let mut list = Vec::new();
+        let mut addr = frames.start;
+        while addr < frames.end {
+            let Some(length) = image.at(addr).and_then(|bytes| u32_at(bytes, 0)) else { break };
+            // 0 ends the section's part from one object; 64-bit entries do not occur in practice.
+            if length == u32::MAX {
+                break;
+            }
+            if length != 0
+                && let Some(fde) = read_fde(image, addr)
+            {
+                list.push((fde.range.start, addr));
+            }
+            let Some(next) = addr.checked_add(4).and_then(|a| a.checked_add(u64::from(length)))
+            else {
+                break;
+            };
+            addr = next;
+        }
+        list.sort_unstable();
+        Index::Listed(list)
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        match &self.index {
+            Index::Sorted { pairs, .. } => pairs.len() >> 3,
+            Index::Listed(list) => list.len(),
+        }
+    }
+
+    /// Start address and entry address of entry `index`.
+    pub(crate) fn entry(&self, index: usize) -> Option<(u64, u64)> {
+        match &self.index {
+            Index::Sorted { base, pairs } => {
+                let at = index.checked_mul(8)?;
+                let start = base.wrapping_add_signed(i32_at(pairs, at)?);
+                let fde = base.wrapping_add_signed(i32_at(pairs, at.checked_add(4)?)?);
+                Some((start, fde))
+            }
+            Index::Listed(list) => list.get(index).copied(),
+        }
+    }
+
+    /// How many entries begin at or before `addr`: the entry before that number may cover it.
+    pub(crate) fn starts_up_to(&self, addr: u64) -> usize {
+        let (mut low, mut high) = (0usize, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.entry(middle) {
+                Some((start, _)) if start <= addr => low = middle.saturating_add(1),
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    /// Reads entry `index`. Its end is cut at the next entry's start: functions do not overlap, and
+    /// an unsound table must not make us decode the same bytes again and again.
+    pub(crate) fn fde(&self, index: usize) -> Option<Fde> {
+        let (start, addr) = self.entry(index)?;
+        let mut fde = read_fde(self.image, addr)?;
+        if fde.range.start != start {
+            return None;
+        }
+        if let Some((next, _)) = self.entry(index.saturating_add(1))
+            && next > start
+        {
+            fde.range.end = fde.range.end.min(next);
+        }
+        (fde.range.start < fde.range.end).then_some(fde)
+    }
+
+    /// Where the unwinder may enter a function, from the table at `lsda`. `None` if the table
+    /// cannot be read.
+    pub(crate) fn landing_pads(&self, lsda: u64, start: u64) -> Option<Vec<u64>> {
+        let bytes = self.image.at(lsda)?;
+        let mut cursor = Cursor::new(bytes, 0);
+        let encoding = cursor.u8()?;
+        let base = if encoding == OMIT { start } else { pointer(&mut cursor, encoding, lsda)? };
+        if cursor.u8()? != OMIT {
+            cursor.uleb()?;
+        }
+        let encoding = cursor.u8()?;
+        let len = usize::try_from(cursor.uleb()?).ok()?;
+        let end = cursor.at().checked_add(len).filter(|end| *end <= bytes.len())?;
+        let mut pads = Vec::new();
+        while cursor.at() < end {
+            pointer(&mut cursor, encoding, lsda)?;
+            pointer(&mut cursor, encoding, lsda)?;
+            let pad = pointer(&mut cursor, encoding, lsda)?;
+            cursor.uleb()?;
+            if pad != 0 {
+                pads.push(base.wrapping_add(pad));
+            }
+        }
+        Some(pads)
+    }
+}
+
+/// Reads a pointer or number in one of the `DW_EH_PE` encodings; `addr` is the address of the
+/// cursor's first byte.
+fn pointer(cursor: &mut Cursor<'_>, encoding: u8, addr: u64) -> Option<u64> {
+    let field = addr.wrapping_add(cursor.at() as u64);
+    let value = match encoding & 0x0f {
+        0x00 | 0x04 | 0x0c => u64::from_le_bytes(cursor.take()?),
+        0x01 => cursor.uleb()?,
+        0x02 => u64::from(u16::from_le_bytes(cursor.take()?)),
+        0x03 => u64::from(u32::from_le_bytes(cursor.take()?)),
+        0x0a => i64::from(i16::from_le_bytes(cursor.take()?)).cast_unsigned(),
+        0x0b => i64::from(i32::from_le_bytes(cursor.take()?)).cast_unsigned(),
+        _ => return None,
+    };
+    match encoding & 0x70 {
+        0x00 => Some(value),
+        0x10 => Some(value.wrapping_add(field)),
+        _ => None,
+    }
+}
+
+/// Reads the unwind entry at `addr`; `None` also if it is a CIE.
+fn read_fde(image: &Image<'_>, addr: u64) -> Option<Fde> {
+    let bytes = image.at(addr)?;
+    let length = u32_at(bytes, 0)?;
+    let back = u32_at(bytes, 4)?;
+    if length == 0 || length == u32::MAX || back == 0 {
+        return None;
+    }
+    let cie = read_cie(image, addr.checked_add(4)?.checked_sub(u64::from(back))?)?;
+    let mut cursor = Cursor::new(bytes, 8);
+    let start = pointer(&mut cursor, cie.pointers, addr)?;
+    let len = pointer(&mut cursor, cie.pointers & 0x0f, addr)?;
+    let mut lsda = None;
+    if cie.augmented {
+        cursor.uleb()?;
+        if cie.lsda != OMIT {
+            // A relative pointer of zero means: none.
+            let here = cursor;
+            let value = pointer(&mut cursor.clone(), cie.lsda & 0x0f, addr)?;
+            if value != 0 {
+                lsda = Some(pointer(&mut here.clone(), cie.lsda, addr)?);
+            }
+        }
+    }
+    Some(Fde { range: start..start.checked_add(len)?, signal: cie.signal, lsda })
+}
+
+/// Reads the CIE at `addr`.
+fn read_cie(image: &Image<'_>, addr: u64) -> Option<Cie> {
+    let bytes = image.at(addr)?;
+    if u32_at(bytes, 4)? != 0 {
+        return None;
+    }
+    let mut cursor = Cursor::new(bytes, 8);
+    let version = cursor.u8()?;
+    let from = cursor.at();
+    while cursor.u8()? != 0 {
+        if cursor.at().wrapping_sub(from) > 8 {
+            return None;
+        }
+    }
+    let augmentation = bytes.get(from..cursor.at().checked_sub(1)?)?;
+    cursor.skip_leb()?; // code alignment
+    cursor.skip_leb()?; // data alignment
+    match version {
+        1 => cursor.skip(1), // return address register
+        3 => cursor.skip_leb()?,
+        _ => return None,
+    }
+    let mut cie = Cie { pointers: 0, lsda: OMIT, augmented: false, signal: false };
+    for letter in augmentation {
+        match letter {
+            b'z' => {
+                cie.augmented = true;
+                cursor.uleb()?;
+            }
+            b'R' => cie.pointers = cursor.u8()?,
+            b'L' => cie.lsda = cursor.u8()?,
+            b'P' => {
+                let encoding = cursor.u8()?;
+                pointer(&mut cursor, encoding & 0x0f, addr)?;
+            }
+            b'S' => cie.signal = true,
+            b'B' => {}
+            _ => return None,
+        }
+    }
+    Some(cie)
+}

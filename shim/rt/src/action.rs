@@ -1,0 +1,170 @@
+//! The program's signal actions, kept beside the kernel's.
+//!
+//! Every handler of the program is reached through the shim's own ([`crate::signal`]), so the
+//! kernel has the shim's handler where the program set one, and what the program set is here. For
+//! the held signals the kernel has the shim's handler whatever the program set.
+//!
+//! Processes that share memory without sharing actions (a child of vfork, of posix_spawn) each have
+//! their own table: [`crate::block::Block::actions`].
+
+use crate::abi::errno::{EFAULT, EINVAL};
+use crate::abi::{SIG_DFL, SIG_IGN, SigAction, sa};
+use crate::block::Block;
+use crate::{entry, lock, sys, usermem};
+use core::sync::atomic::{AtomicU64, Ordering};
+use ia2_core::sigset::{HELD, SIG_MAX, SIGKILL, SIGSTOP, UNBLOCKABLE, has};
+
+/// One action as four words. A reader may see a mix of two actions that are being exchanged; the
+/// kernel's own handler of a signal that is raised during the exchange may likewise be either, so
+/// readers take the lock.
+#[derive(Debug, Default)]
+struct Slot {
+    handler: AtomicU64,
+    flags: AtomicU64,
+    restorer: AtomicU64,
+    mask: AtomicU64,
+}
+
+/// The actions of all signals.
+#[derive(Debug)]
+pub struct Actions([Slot; SIG_MAX as usize]);
+
+/// The actions of the process, shared by its threads.
+pub static PROCESS: Actions = Actions::new();
+
+impl Actions {
+    const fn new() -> Self {
+        Self(
+            [const {
+                Slot {
+                    handler: AtomicU64::new(SIG_DFL),
+                    flags: AtomicU64::new(0),
+                    restorer: AtomicU64::new(0),
+                    mask: AtomicU64::new(0),
+                }
+            }; SIG_MAX as usize],
+        )
+    }
+
+    fn slot(&self, sig: u32) -> Option<&Slot> {
+        self.0.get((sig as usize).checked_sub(1)?)
+    }
+
+    /// The action of `sig`.
+    #[must_use]
+    pub fn get(&self, sig: u32) -> SigAction {
+        let _guard = lock::BLOCKS.lock();
+        self.slot(sig).map_or(SigAction::default(), Slot::load)
+    }
+
+    fn set(&self, sig: u32, action: &SigAction) {
+        if let Some(slot) = self.slot(sig) {
+            slot.store(action);
+        }
+    }
+
+    /// Takes over another table.
+    pub fn copy_from(&self, other: &Self) {
+        for (to, from) in self.0.iter().zip(&other.0) {
+            to.store(&from.load());
+        }
+    }
+
+    /// Makes every caught signal default again: CLONE_CLEAR_SIGHAND.
+    pub fn reset_handlers(&self) {
+        for slot in &self.0 {
+            if slot.handler.load(Ordering::Relaxed) != SIG_IGN {
+                slot.store(&SigAction::default());
+            }
+        }
+    }
+
+    /// Records an action that was in force before the shim came.
+    pub fn adopt(&self, sig: u32, action: &SigAction) {
+        self.set(sig, action);
+    }
+
+    /// SA_RESETHAND: the action becomes the default when the handler starts.
+    pub fn reset(&self, sig: u32) {
+        let _guard = lock::BLOCKS.lock();
+        let old = self.slot(sig).map_or(SigAction::default(), Slot::load);
+        self.set(sig, &SigAction { handler: SIG_DFL, ..old });
+        if !has(HELD, sig) {
+            // The kernel refuses only KILL and STOP, which have no handlers.
+            let _ = sys::sigaction(sig, Some(&SigAction { handler: SIG_DFL, ..old }));
+        }
+    }
+}
+
+impl Slot {
+    fn load(&self) -> SigAction {
+        SigAction {
+            handler: self.handler.load(Ordering::Relaxed),
+            flags: self.flags.load(Ordering::Relaxed),
+            restorer: self.restorer.load(Ordering::Relaxed),
+            mask: self.mask.load(Ordering::Relaxed),
+        }
+    }
+
+    fn store(&self, action: &SigAction) {
+        self.handler.store(action.handler, Ordering::Relaxed);
+        self.flags.store(action.flags, Ordering::Relaxed);
+        self.restorer.store(action.restorer, Ordering::Relaxed);
+        self.mask.store(action.mask, Ordering::Relaxed);
+    }
+}
+
+/// The action the kernel gets for a signal whose action the program wants to be `wanted`: the
+/// shim's handler on the shim's stack with every signal but the faults blocked, or what the program
+/// wants where that is no handler.
+#[must_use]
+pub fn for_kernel(sig: u32, wanted: &SigAction) -> SigAction {
+    if matches!(wanted.handler, SIG_DFL | SIG_IGN) && !has(HELD, sig) {
+        return *wanted;
+    }
+    SigAction {
+        handler: entry::signal_addr(),
+        flags: (wanted.flags & (sa::RESTART | sa::NOCLDSTOP | sa::NOCLDWAIT | sa::EXPOSE_TAGBITS))
+            | sa::SIGINFO
+            | sa::ONSTACK
+            | sa::RESTORER,
+        restorer: entry::restorer_addr(),
+        mask: !crate::signal::FAULTS,
+    }
+}
+
+/// rt_sigaction(2) as the program made it.
+pub fn rt_sigaction(block: &Block, args: [u64; 6]) -> i64 {
+    match try_rt_sigaction(block, args) {
+        Ok(()) => 0,
+        Err(errno) => -i64::from(errno),
+    }
+}
+
+fn try_rt_sigaction(block: &Block, args: [u64; 6]) -> Result<(), i32> {
+    let [sig, new_addr, old_addr, size, ..] = args;
+    let sig = sig as u32;
+    if size != 8 {
+        return Err(EINVAL);
+    }
+    let new = if new_addr == 0 { None } else { Some(usermem::read::<SigAction>(new_addr)?) };
+    if sig == 0 || sig > SIG_MAX || (new.is_some() && (sig == SIGKILL || sig == SIGSTOP)) {
+        return Err(EINVAL);
+    }
+    let actions = block.actions.get();
+    let old = {
+        let _guard = lock::BLOCKS.lock();
+        let old = actions.slot(sig).map_or(SigAction::default(), Slot::load);
+        if let Some(mut new) = new {
+            new.flags &= sa::KNOWN;
+            new.mask &= !UNBLOCKABLE;
+            sys::sigaction(sig, Some(&for_kernel(sig, &new)))?;
+            actions.set(sig, &new);
+        }
+        old
+    };
+    if old_addr != 0 {
+        usermem::write(old_addr, &old).map_err(|_| EFAULT)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! From an interrupted address to the program's instruction boundary.
+//!
+//! A signal finds a thread anywhere: in the program, in a stub, in the gate, or in the shim's Rust
+//! code. A handler of the program must only ever see a boundary between two of *its* instructions,
+//! so that it may look at the registers, never return, or return to make the call again. Cases:
+//!
+//! 1. in the program: nothing to do;
+//! 2. in a stub or the gate, or entering or leaving the slow path, with the call **not made yet**:
+//!    the thread is put back to its `SYSCALL`, number in `rax`;
+//! 3. there, with the call **made**: the thread is put forward behind its `SYSCALL`, result in
+//!    `rax`;
+//! 4. in the shim's Rust code ([`Place::Busy`]): the signal must wait.
+//!
+//! The kernel's own restarts need nothing more: after an interrupted call that restarts, the kernel
+//! has set `rip` back to the gate's `SYSCALL` and `rax` to the number, which is case 2.
+
+use crate::abi::UContext;
+use crate::block::{Block, ExitKind};
+use crate::{entry, gate, stub, usermem};
+use ia2_core::layout::{STUB_SLOT, StubHeader};
+
+/// Where a signal found a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The context is at a boundary of the program (now).
+    Program,
+    /// The shim is at work: the signal must wait.
+    Busy,
+}
+
+/// Moves an interrupted context to the boundary.
+pub fn settle(block: &Block, uc: &mut UContext) -> Place {
+    let rip = uc.rip;
+    if gate::contains(rip) {
+        return in_gate(block, uc);
+    }
+    if entry::is_arriving(rip) {
+        before(uc, uc.rcx);
+    } else if entry::is_leaving(rip) {
+        match block.exit_kind.get() {
+            ExitKind::Done => {
+                restore(block, uc);
+                after(uc, block.frame.get().rcx);
+            }
+            ExitKind::Unmask => unmasked(block, uc),
+            ExitKind::Pass | ExitKind::Args | ExitKind::SigReturn => remake(block, uc),
+        }
+    } else if let Some((slot, header)) = stub::header_at(rip) {
+        let offset = rip - slot;
+        let reenter = u64::from(header.reenter);
+        let end = if header.after == 0 { STUB_SLOT } else { u64::from(header.after) };
+        if (reenter..end).contains(&offset) {
+            before(uc, return_address(slot, header));
+        }
+        // Else among the moved instructions, which run in the stub as they would in place.
+    }
+    Place::Program
+}
+
+fn in_gate(block: &Block, uc: &mut UContext) -> Place {
+    match uc.rip {
+        gate::FAST_COUNTED..=gate::FAST => before(uc, uc.rcx),
+        gate::FAST_SYSCALL => before(uc, block.ret.get()),
+        gate::FAST_AFTER => after(uc, block.ret.get()),
+        gate::FAST_JMP => after(uc, uc.rcx),
+        gate::GENERIC => before(uc, uc.rcx),
+        rip if rip > gate::GENERIC && rip < gate::GENERIC_END => before(uc, block.ret.get()),
+        rip if rip >= gate::ARGS && rip < gate::POST_END => match block.exit_kind.get() {
+            ExitKind::Unmask => unmasked(block, uc),
+            _ if rip == gate::ARGS => remake(block, uc),
+            _ => {
+                let result = uc.rax;
+                restore(block, uc);
+                uc.rax = result;
+                after(uc, block.frame.get().rcx);
+            }
+        },
+        // Outside of Rust code (for which `settle` is not called) `raw` makes one call only, the
+        // rt_sigreturn of an exit. Past it, the kernel has refused the frame.
+        gate::RAW => remake(block, uc),
+        gate::RAW_AFTER => {
+            restore(block, uc);
+            after(uc, block.frame.get().rcx);
+        }
+        _ => return Place::Busy,
+    }
+    Place::Program
+}
+
+/// The call in the frame has not been made, and what the dispatch changed for it is put back.
+fn remake(block: &Block, uc: &mut UContext) {
+    block.rewind();
+    restore(block, uc);
+    before(uc, block.frame.get().rcx);
+}
+
+/// The shim was setting the mask on its way out: it is set by the return from the signal instead.
+fn unmasked(block: &Block, uc: &mut UContext) {
+    restore(block, uc);
+    if uc.rip < gate::ARGS_AFTER || uc.rip >= gate::POST_END {
+        uc.sigmask = block.exit_mask.get();
+    }
+    let (ret, rip) = (block.frame.get().rcx, block.post_rip.get());
+    if rip == gate::GENERIC {
+        before(uc, ret);
+    } else if rip == ret {
+        after(uc, ret);
+    } else {
+        uc.rip = rip; // a handler about to start
+    }
+}
+
+/// All registers that the frame has.
+fn restore(block: &Block, uc: &mut UContext) {
+    let frame = block.frame.get();
+    uc.rax = frame.rax;
+    uc.rbx = frame.rbx;
+    uc.rcx = frame.rcx;
+    uc.rdx = frame.rdx;
+    uc.rsi = frame.rsi;
+    uc.rdi = frame.rdi;
+    uc.rbp = frame.rbp;
+    uc.rsp = frame.rsp;
+    uc.r8 = frame.r8;
+    uc.r9 = frame.r9;
+    uc.r10 = frame.r10;
+    uc.r12 = frame.r12;
+    uc.r13 = frame.r13;
+    uc.r14 = frame.r14;
+    uc.r15 = frame.r15;
+    uc.eflags = frame.eflags;
+}
+
+/// The call that returns to `ret` has been made; `rax` is its result.
+fn after(uc: &mut UContext, ret: u64) {
+    uc.rip = ret;
+    uc.rcx = ret;
+    uc.r11 = uc.eflags;
+}
+
+/// The call that returns to `ret` has not been made; `rax` is its number.
+///
+/// Where the site still begins with something that makes the call (the `SYSCALL` itself, or the
+/// jump that replaced it), the program sees its own address. Where the jump covers the `SYSCALL`
+/// from the front (form C), there is nothing to go back to but the gate.
+fn before(uc: &mut UContext, ret: u64) {
+    let in_stub = stub::header_at(ret);
+    let site = in_stub.map_or(ret.wrapping_sub(2), |(_, header)| header.site);
+    uc.rcx = site.wrapping_add(2);
+    uc.r11 = uc.eflags;
+    let starts_call =
+        in_stub.is_some() || matches!(usermem::read::<[u8; 2]>(site), Ok([0x0f, 0x05] | [0xeb, _]));
+    if starts_call {
+        uc.rip = site;
+    } else {
+        uc.rcx = ret;
+        uc.rip = gate::GENERIC;
+    }
+}
+
+fn return_address(slot: u64, header: StubHeader) -> u64 {
+    if header.after == 0 { header.site + 2 } else { slot + u64::from(header.after) }
+}
+
+/// Redirects a context that is about to execute an unpatched `SYSCALL` to the gate, which spares
+/// it the trap. For contexts that the program returns to from a handler.
+pub fn shortcut(uc: &mut UContext) {
+    if !gate::contains(uc.rip) && usermem::read::<[u8; 2]>(uc.rip) == Ok([0x0f, 0x05]) {
+        uc.rcx = uc.rip.wrapping_add(2);
+        uc.rip = gate::GENERIC;
+    }
+}

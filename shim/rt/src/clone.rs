@@ -1,0 +1,250 @@
+//! fork, vfork, clone, clone3, and the end of a thread.
+//!
+//! A new task needs a block before its first instruction, and the return slot of its maker must not
+//! be shared with it for a moment. So all of these calls are made from here, on the handler stack,
+//! with every signal blocked, by `ia2_clone` below. Cases:
+//!
+//! 1. **The child shares the memory** (a thread, a child of vfork, CLONE_VM alone): the parent takes
+//!    a block for it and fills in the registers with which it starts. The child's first act is to
+//!    point gs at that block, its second to leave the parent's handler stack.
+//! 2. **The child has its own memory** (fork): it has a copy of the parent's block at the same
+//!    address, and the kernel copied the gs base.
+//!
+//! Either way the child leaves by the shim's normal exit, which restores the registers and, with
+//! the last call, the signal mask that the parent had.
+//!
+//! The parent of a vfork sleeps until the child has the memory no more, and then takes the child's
+//! block back. A thread gives its block back with its last store before `exit`.
+
+#![allow(unsafe_code, reason = "two tasks come back from one call")]
+
+use crate::abi::CloneArgs;
+use crate::block::{self, Block, offset};
+use crate::{gate, lock, signal, state, stats, sys, usermem};
+use core::arch::{asm, global_asm};
+use core::sync::atomic::Ordering;
+use ia2_core::nr;
+use ia2_core::regs::Frame;
+use ia2_core::sigset::AltStack;
+use linux_raw_sys::general as k;
+
+global_asm!(
+    ".pushsection .text.ia2clone,\"ax\",@progbits",
+    ".globl ia2_clone",
+    ".hidden ia2_clone",
+    // in:  rdi = &[number, six arguments], rsi = the child's block
+    // out: rax = the call's result, in the parent; the child leaves by ia2_leave
+    "ia2_clone:",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov r12, rsi", // the child finds its block here
+    "mov r13, rdi",
+    "mov rax, [r13]",
+    "mov rdi, [r13 + 8]",
+    "mov rsi, [r13 + 16]",
+    "mov rdx, [r13 + 24]",
+    "mov r10, [r13 + 32]",
+    "mov r8, [r13 + 40]",
+    "mov r9, [r13 + 48]",
+    "movabs r14, {raw}",
+    "lea r15, [rip + 2f]",
+    "jmp r14", // no call: the child comes back on another stack
+    "2:",
+    "test rax, rax",
+    "jz 3f",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
+    "ret",
+    "3:", // the child; its stack pointer is of no use yet
+    "cmp byte ptr [rip + {fsgsbase}], 0",
+    "je 4f",
+    "wrgsbase r12",
+    "jmp 5f",
+    "4:",
+    "mov eax, {nr_arch_prctl}",
+    "mov edi, {set_gs}",
+    "mov rsi, r12",
+    "lea r15, [rip + 5f]",
+    "jmp r14",
+    "5:",
+    "mov rsp, gs:[{hstack_top}]",
+    "call {child}",
+    "jmp ia2_leave",
+    ".popsection",
+    raw = const gate::RAW,
+    fsgsbase = sym state::FSGSBASE,
+    nr_arch_prctl = const nr::ARCH_PRCTL,
+    set_gs = const state::ARCH_SET_GS,
+    hstack_top = const offset::HSTACK_TOP,
+    child = sym child,
+);
+
+unsafe extern "C" {
+    fn ia2_clone(call: *const [u64; 7], child_block: u64) -> i64;
+}
+
+const VM: u64 = k::CLONE_VM as u64;
+const VFORK: u64 = k::CLONE_VFORK as u64;
+const THREAD: u64 = k::CLONE_THREAD as u64;
+const SIGHAND: u64 = k::CLONE_SIGHAND as u64;
+const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
+/// Flags of the call and the stack pointer of the child (0: the parent's); `None` if the arguments
+/// cannot be read, which the kernel will find as well.
+fn requested(frame: &Frame) -> Option<(u64, u64)> {
+    let args = frame.args();
+    match frame.nr() {
+        nr::FORK => Some((0, 0)),
+        nr::VFORK => Some((VM | VFORK, 0)),
+        nr::CLONE => Some((args[0], args[1])),
+        _ => {
+            if args[1] < size_of::<CloneArgs>() as u64 {
+                return None;
+            }
+            let clone_args = usermem::read::<CloneArgs>(args[0]).ok()?;
+            let sp = match clone_args.stack {
+                0 => 0,
+                stack => stack.wrapping_add(clone_args.stack_size),
+            };
+            Some((clone_args.flags, sp))
+        }
+    }
+}
+
+/// Makes the call of `frame`.
+pub fn clone(block: &'static Block, frame: &Frame) {
+    let Some((flags, sp)) = requested(frame) else { return block.pass() };
+    let shares_memory = flags & VM != 0;
+    let mask = block.block_all();
+    let child = if shares_memory {
+        match block::take() {
+            Ok(child) => child,
+            Err(errno) => {
+                block.done(-i64::from(errno));
+                return block.unmask(mask, frame.rcx);
+            }
+        }
+    } else {
+        block
+    };
+    let child_rsp = if sp == 0 { frame.rsp } else { sp };
+    if shares_memory {
+        prepare(block, child, flags);
+        child.frame.set(*frame);
+        child.xmm.set(block.xmm.get());
+    }
+    child.clone_flags.set(flags);
+    child.clone_rsp.set(child_rsp);
+    child.unmask(mask, frame.rcx);
+
+    let [a, b, c, d, e, f] = frame.args();
+    let call = [u64::from(frame.nr()), a, b, c, d, e, f];
+    let result = {
+        // The child of a fork must find the locks in order, so they are ours while it is made.
+        let _guards = (!shares_memory).then(|| (lock::PATCH.lock(), lock::BLOCKS.lock()));
+        // SAFETY: the child's block is filled; the child never returns here, see `ia2_clone`.
+        unsafe { ia2_clone(&raw const call, child.this.get()) }
+    };
+    let child_is_gone = flags & (VFORK | THREAD) == VFORK;
+    if shares_memory && (result < 0 || child_is_gone) {
+        child.state.store(0, Ordering::Release);
+    }
+    block.done(result);
+    block.unmask(mask, frame.rcx);
+}
+
+/// What the block of a child that shares the memory starts with.
+fn prepare(parent: &Block, child: &'static Block, flags: u64) {
+    child.in_shim.store(1, Ordering::Relaxed);
+    child.deferred_len.store(0, Ordering::Relaxed);
+    child.pending_held.set(0);
+    child.blocked_held.set(parent.blocked_held.get());
+    // As the kernel: a child of vfork keeps the alternate stack.
+    let keeps = flags & VFORK != 0;
+    child.altstack.set(if keeps { parent.altstack.get() } else { AltStack::NONE });
+    child.guest.set(flags & THREAD == 0);
+    child.calls.set(0);
+    child.inspected.set(0);
+    child.denied.set(0);
+    if flags & SIGHAND != 0 {
+        child.actions.set(parent.actions.get());
+    } else {
+        child.own_actions.copy_from(parent.actions.get());
+        child.actions.set(&child.own_actions);
+    }
+}
+
+/// The child's first Rust code, on its own handler stack with all signals blocked.
+extern "C" fn child() {
+    // SAFETY: `ia2_clone` has just set gs.
+    let block = unsafe { Block::current() };
+    let flags = block.clone_flags.get();
+    let frame = Frame { rax: 0, rsp: block.clone_rsp.get(), ..block.frame.get() };
+    block.frame.set(frame);
+    if flags & VM == 0 {
+        lock::release_in_child();
+        block::forget_others(block);
+        block.deferred_len.store(0, Ordering::Relaxed);
+        block.pending_held.set(0);
+        block.guest.set(false);
+        stats::forget(block);
+    } else if sys::sigaltstack(Some(&block.kernel_altstack())).is_err() {
+        crate::die::die("no alternate stack for a new thread", 0);
+    }
+    if flags & CLEAR_SIGHAND != 0 {
+        block.actions.get().reset_handlers();
+        if signal::install(block).is_err() {
+            crate::die::die("no signal handler for a new process", 0);
+        }
+    }
+    if state::backstop() == state::Backstop::Sud && arm_dispatch().is_err() {
+        crate::die::die("no dispatch for a new thread", 0);
+    }
+}
+
+/// Switches Syscall User Dispatch on for this task: everything outside the gate traps. It is not
+/// inherited, neither by threads nor over fork.
+///
+/// # Errors
+/// The errno of prctl(2): EINVAL before Linux 5.11.
+pub fn arm_dispatch() -> Result<(), i32> {
+    const PR_SET_SYSCALL_USER_DISPATCH: u32 = 59;
+    const PR_SYS_DISPATCH_ON: u64 = 1;
+    let len = gate::GATE_END - ia2_core::layout::GATE;
+    let start = ia2_core::layout::GATE;
+    sys::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, len, 0).map(|_| ())
+}
+
+/// exit(2), and exit_group(2) of a task that shares its memory with others: gives the block back.
+pub fn exit_thread(block: &Block, frame: &Frame) -> ! {
+    if !block.guest.get() && stats::is_last(block) {
+        stats::write();
+    }
+    block.block_all();
+    stats::retire(block);
+    // The block of a vfork's child is given back by the parent, which the child's end wakes up.
+    let parent_frees = block.guest.get() && block.clone_flags.get() & VFORK != 0;
+    let freed = if parent_frees { &raw const block.deferred_len } else { &raw const block.state };
+    // SAFETY: every signal is blocked, so after the store that frees the block nothing of this
+    // thread reads or writes it any more: the two calls below use registers only. exit does not
+    // return.
+    unsafe {
+        asm!(
+            "mov dword ptr [{state}], 0",
+            "jmp {gate}",
+            state = in(reg) freed,
+            gate = in(reg) gate::RAW,
+            in("rax") u64::from(frame.nr()),
+            in("rdi") frame.rdi,
+            options(noreturn),
+        );
+    }
+}

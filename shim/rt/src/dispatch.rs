@@ -1,0 +1,119 @@
+//! One inspected call: what is done with it, and how the slow path is left.
+//!
+//! Both entries come here with the same [`Frame`], so everything below is told by the registers of
+//! the call and not by how it was made.
+
+#![allow(unsafe_code, reason = "the entry has the slow path's calling convention")]
+
+use crate::abi::errno::EPERM;
+use crate::block::Block;
+use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
+use crate::{action, clone, mask, sigframe, stats, sys, usermem};
+use core::sync::atomic::Ordering;
+use ia2_core::nr;
+use ia2_core::regs::Frame;
+use ia2_core::text::Text;
+
+/// Entered from `ia2_slow` in [`crate::entry`].
+///
+/// # Safety
+/// The gs base must be this thread's block, with the frame filled and `in_shim` set.
+pub unsafe extern "C" fn on_call() {
+    // SAFETY: the caller's promise.
+    let block = unsafe { Block::current() };
+    let frame = block.frame.get();
+    block.begin();
+    block.inspected.set(block.inspected.get().wrapping_add(1));
+    block.trace(frame.rcx, frame.nr(), 0);
+    dispatch(block, &frame);
+}
+
+fn dispatch(block: &'static Block, frame: &Frame) {
+    let args = frame.args();
+    match frame.nr() {
+        nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
+        nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
+        nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
+        nr::RT_SIGRETURN => {
+            sigframe::rt_sigreturn(block, state::MIN_ALTSTACK.load(Ordering::Relaxed));
+        }
+        nr::SIGALTSTACK => block.done(sigaltstack(block, frame)),
+        nr::RT_SIGSUSPEND
+        | nr::SIGNALFD
+        | nr::SIGNALFD4
+        | nr::PPOLL
+        | nr::PSELECT6
+        | nr::EPOLL_PWAIT
+        | nr::EPOLL_PWAIT2
+        | nr::IO_PGETEVENTS => mask::with_mask(block, frame.nr(), args),
+        nr::CLONE | nr::CLONE3 | nr::FORK | nr::VFORK => clone::clone(block, frame),
+        nr::EXECVE | nr::EXECVEAT => exec(block, frame.nr()),
+        nr::EXIT => clone::exit_thread(block, frame),
+        nr::EXIT_GROUP => {
+            if block.guest.get() {
+                clone::exit_thread(block, frame);
+            }
+            stats::write();
+            block.pass();
+        }
+        nr::ARCH_PRCTL => arch_prctl(block, args),
+        _ => block.pass(),
+    }
+}
+
+/// Under a filter that knows addresses, the new image would die on its first call: until it can be
+/// started by a loader whose calls come from the gate, exec is refused.
+fn exec(block: &Block, nr: u32) {
+    if matches!(state::backstop(), Backstop::Sud | Backstop::None) {
+        return block.pass();
+    }
+    refuse(block, nr, "a new program cannot run under the address filter yet");
+}
+
+/// The gs base is the one register that the shim takes.
+fn arch_prctl(block: &Block, [option, addr, ..]: [u64; 6]) {
+    match option as u32 {
+        ARCH_SET_GS => refuse(block, nr::ARCH_PRCTL, "the gs base is the shim's"),
+        ARCH_GET_GS => {
+            let written = usermem::write(addr, &0u64);
+            block.done(written.map_or_else(|errno| -i64::from(errno), |()| 0));
+        }
+        _ => block.pass(),
+    }
+}
+
+fn sigaltstack(block: &Block, frame: &Frame) -> i64 {
+    let old = block.altstack.get();
+    let replace = || {
+        if frame.rdi != 0 {
+            let new = usermem::read(frame.rdi)?;
+            let min = state::MIN_ALTSTACK.load(Ordering::Relaxed);
+            block.altstack.set(old.replaced_by(&new, frame.rsp, min)?);
+        }
+        if frame.rsi != 0 {
+            usermem::write(frame.rsi, &old.report(frame.rsp))?;
+        }
+        Ok(())
+    };
+    let result: Result<(), i32> = replace();
+    result.map_or_else(|errno| -i64::from(errno), |()| 0)
+}
+
+/// Refuses a call with EPERM, and says so if `IA2_LOG` asks for it.
+fn refuse(block: &Block, nr: u32, why: &str) {
+    block.denied.set(block.denied.get().wrapping_add(1));
+    if state::LOG.load(Ordering::Relaxed) {
+        let mut text = Text::<256>::new();
+        text.str("ia2shim: ");
+        match nr {
+            nr::EXECVE => text.str("execve"),
+            nr::EXECVEAT => text.str("execveat"),
+            nr::ARCH_PRCTL => text.str("arch_prctl(ARCH_SET_GS)"),
+            _ => text.str("call ").dec(u64::from(nr)),
+        };
+        text.str(" refused with EPERM: ").str(why).byte(b'\n');
+        // The message is a courtesy: a closed stderr changes nothing.
+        let _ = sys::write(2, text.as_bytes());
+    }
+    block.done(-i64::from(EPERM));
+}

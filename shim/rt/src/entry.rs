@@ -1,0 +1,261 @@
+//! The assembly between the program and Rust: the slow entry with its exit, and the signal entry.
+//!
+//! # `ia2_slow`: an inspected call
+//!
+//! ```text
+//! in:     rcx = address to return to, eax = number, arguments; r11 = anything
+//! does:   registers, flags and xmm into the block; handler stack; dispatch::on_call
+//! out:    through ia2_leave
+//! stack:  the program's is not touched
+//! ```
+//! Its first instruction sets `in_shim`. A signal before that finds all registers as the program
+//! left them ([`is_arriving`]); a signal after it waits.
+//!
+//! # `ia2_leave`: back to the program
+//!
+//! ```text
+//! in:     gs = block: frame, xmm, exit_target
+//! does:   registers, flags, xmm from the block; clears in_shim; if signals wait: signal::drain, again
+//! out:    jumps to exit_target with rcx = frame.rcx:
+//!           gate.fast       the call goes on as the program made it
+//!           ia2_done        back to the program, r11 = flags
+//!           ia2_args        number and arguments from new_args, then gate.args
+//!           ia2_sigreturn   rt_sigreturn from return_rsp
+//! ```
+//! From the store that clears `in_shim` to the jump out, a signal finds what the frame says
+//! ([`is_leaving`]). The test for waiting signals must come after that store: one that arrived
+//! between test and store would wait for the next inspected call. Nothing here may change a flag
+//! after `popfq`, hence `jrcxz`.
+//!
+//! # `ia2_signal`: every signal
+//!
+//! ```text
+//! in:     as a signal handler, on the shim's alternate stack: rdi, rsi, rdx; rsp = the frame
+//! does:   signal::on_signal
+//! out:    rt_sigreturn from the same frame, or ia2_leave
+//! ```
+
+#![allow(unsafe_code, reason = "global_asm")]
+
+use crate::block::offset;
+use crate::gate;
+use core::arch::global_asm;
+
+global_asm!(
+    ".pushsection .text.ia2entry,\"ax\",@progbits",
+    ".globl ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
+    ".hidden ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
+    ".globl ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_restorer",
+    ".hidden ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_restorer",
+    ".balign 64",
+    "ia2_slow:",
+    "mov dword ptr gs:[{in_shim}], 1",
+    "ia2_slow_busy:",
+    "mov gs:[{rax}], rax",
+    "mov gs:[{rbx}], rbx",
+    "mov gs:[{rcx}], rcx",
+    "mov gs:[{rdx}], rdx",
+    "mov gs:[{rsi}], rsi",
+    "mov gs:[{rdi}], rdi",
+    "mov gs:[{rbp}], rbp",
+    "mov gs:[{rsp}], rsp",
+    "mov gs:[{r8}], r8",
+    "mov gs:[{r9}], r9",
+    "mov gs:[{r10}], r10",
+    "mov gs:[{r12}], r12",
+    "mov gs:[{r13}], r13",
+    "mov gs:[{r14}], r14",
+    "mov gs:[{r15}], r15",
+    "mov rsp, gs:[{hstack_top}]",
+    "pushfq",
+    "pop qword ptr gs:[{eflags}]",
+    "cld",
+    "movaps gs:[{xmm} + 0x00], xmm0",
+    "movaps gs:[{xmm} + 0x10], xmm1",
+    "movaps gs:[{xmm} + 0x20], xmm2",
+    "movaps gs:[{xmm} + 0x30], xmm3",
+    "movaps gs:[{xmm} + 0x40], xmm4",
+    "movaps gs:[{xmm} + 0x50], xmm5",
+    "movaps gs:[{xmm} + 0x60], xmm6",
+    "movaps gs:[{xmm} + 0x70], xmm7",
+    "movaps gs:[{xmm} + 0x80], xmm8",
+    "movaps gs:[{xmm} + 0x90], xmm9",
+    "movaps gs:[{xmm} + 0xa0], xmm10",
+    "movaps gs:[{xmm} + 0xb0], xmm11",
+    "movaps gs:[{xmm} + 0xc0], xmm12",
+    "movaps gs:[{xmm} + 0xd0], xmm13",
+    "movaps gs:[{xmm} + 0xe0], xmm14",
+    "movaps gs:[{xmm} + 0xf0], xmm15",
+    "call {on_call}", // the stack is 16-aligned: the block begins a page
+    "ia2_leave:",
+    "mov rsp, gs:[{hstack_top}]",
+    "movaps xmm0, gs:[{xmm} + 0x00]",
+    "movaps xmm1, gs:[{xmm} + 0x10]",
+    "movaps xmm2, gs:[{xmm} + 0x20]",
+    "movaps xmm3, gs:[{xmm} + 0x30]",
+    "movaps xmm4, gs:[{xmm} + 0x40]",
+    "movaps xmm5, gs:[{xmm} + 0x50]",
+    "movaps xmm6, gs:[{xmm} + 0x60]",
+    "movaps xmm7, gs:[{xmm} + 0x70]",
+    "movaps xmm8, gs:[{xmm} + 0x80]",
+    "movaps xmm9, gs:[{xmm} + 0x90]",
+    "movaps xmm10, gs:[{xmm} + 0xa0]",
+    "movaps xmm11, gs:[{xmm} + 0xb0]",
+    "movaps xmm12, gs:[{xmm} + 0xc0]",
+    "movaps xmm13, gs:[{xmm} + 0xd0]",
+    "movaps xmm14, gs:[{xmm} + 0xe0]",
+    "movaps xmm15, gs:[{xmm} + 0xf0]",
+    "mov rax, gs:[{rax}]",
+    "mov rbx, gs:[{rbx}]",
+    "mov rdx, gs:[{rdx}]",
+    "mov rsi, gs:[{rsi}]",
+    "mov rdi, gs:[{rdi}]",
+    "mov rbp, gs:[{rbp}]",
+    "mov r8, gs:[{r8}]",
+    "mov r9, gs:[{r9}]",
+    "mov r10, gs:[{r10}]",
+    "mov r12, gs:[{r12}]",
+    "mov r13, gs:[{r13}]",
+    "mov r14, gs:[{r14}]",
+    "mov r15, gs:[{r15}]",
+    "push qword ptr gs:[{eflags}]",
+    "popfq", // from here on, no instruction may change a flag
+    "mov rsp, gs:[{rsp}]",
+    "mov dword ptr gs:[{in_shim}], 0",
+    "ia2_leaving:", // from here on, a signal goes by the block's exit_kind
+    "mov ecx, gs:[{deferred_len}]",
+    "jrcxz 2f",
+    "jmp 3f",
+    "2:",
+    "mov rcx, gs:[{rcx}]",
+    "jmp gs:[{exit_target}]",
+    "ia2_done:",
+    "mov r11, gs:[{eflags}]",
+    "jmp rcx",
+    "ia2_args:",
+    "mov eax, gs:[{new_args} + 0]",
+    "mov rdi, gs:[{new_args} + 8]",
+    "mov rsi, gs:[{new_args} + 16]",
+    "mov rdx, gs:[{new_args} + 24]",
+    "mov r10, gs:[{new_args} + 32]",
+    "mov r8, gs:[{new_args} + 40]",
+    "mov r9, gs:[{new_args} + 48]",
+    "movabs r11, {args}",
+    "jmp r11",
+    "ia2_sigreturn:",
+    "mov rsp, gs:[{return_rsp}]",
+    "mov eax, {nr_sigreturn}",
+    "movabs r14, {raw}",
+    "jmp r14",
+    "3:",
+    "mov dword ptr gs:[{in_shim}], 1",
+    "ia2_leaving_end:",
+    "mov rsp, gs:[{hstack_top}]",
+    "cld",
+    "call {drain}",
+    "jmp ia2_leave",
+    ".balign 16",
+    "ia2_signal:",
+    "mov rbx, rsp", // the frame; rbx itself is in it
+    "sub rsp, 8",   // the kernel leaves the stack as after a call
+    "call {on_signal}",
+    "test eax, eax",
+    "jnz ia2_leave",
+    "lea rsp, [rbx + 8]", // as after the `ret` into a restorer
+    "mov eax, {nr_sigreturn}",
+    "movabs r14, {raw}",
+    "jmp r14",
+    "ia2_restorer:", // the kernel demands one; ia2_signal never returns to it
+    "ud2",
+    ".popsection",
+    on_call = sym crate::dispatch::on_call,
+    on_signal = sym crate::signal::on_signal,
+    drain = sym crate::signal::drain,
+    args = const gate::ARGS,
+    raw = const gate::RAW,
+    nr_sigreturn = const ia2_core::nr::RT_SIGRETURN,
+    in_shim = const offset::IN_SHIM,
+    deferred_len = const offset::DEFERRED_LEN,
+    exit_target = const offset::EXIT_TARGET,
+    hstack_top = const offset::HSTACK_TOP,
+    return_rsp = const offset::RETURN_RSP,
+    new_args = const offset::NEW_ARGS,
+    xmm = const offset::XMM,
+    eflags = const offset::FRAME_EFLAGS,
+    rax = const offset::FRAME_RAX,
+    rbx = const offset::FRAME_RBX,
+    rcx = const offset::FRAME_RCX,
+    rdx = const offset::FRAME_RDX,
+    rsi = const offset::FRAME_RSI,
+    rdi = const offset::FRAME_RDI,
+    rbp = const offset::FRAME_RBP,
+    rsp = const offset::FRAME_RSP,
+    r8 = const offset::FRAME_R8,
+    r9 = const offset::FRAME_R9,
+    r10 = const offset::FRAME_R10,
+    r12 = const offset::FRAME_R12,
+    r13 = const offset::FRAME_R13,
+    r14 = const offset::FRAME_R14,
+    r15 = const offset::FRAME_R15,
+);
+
+unsafe extern "C" {
+    static ia2_slow: u8;
+    static ia2_slow_busy: u8;
+    static ia2_leaving: u8;
+    static ia2_leaving_end: u8;
+    static ia2_done: u8;
+    static ia2_args: u8;
+    static ia2_sigreturn: u8;
+    static ia2_signal: u8;
+    static ia2_restorer: u8;
+}
+
+macro_rules! addr {
+    ($(#[$doc:meta])* $name:ident = $symbol:ident) => {
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name() -> u64 {
+            (&raw const $symbol).addr() as u64
+        }
+    };
+}
+
+addr!(
+    /// Where the table sends inspected calls.
+    slow_addr = ia2_slow
+);
+addr!(
+    /// Exit target: the call is done.
+    done_addr = ia2_done
+);
+addr!(
+    /// Exit target: `gate.args`.
+    args_addr = ia2_args
+);
+addr!(
+    /// Exit target: rt_sigreturn.
+    sigreturn_addr = ia2_sigreturn
+);
+addr!(
+    /// The handler the kernel knows.
+    signal_addr = ia2_signal
+);
+addr!(
+    /// The restorer the kernel demands.
+    restorer_addr = ia2_restorer
+);
+
+/// Whether `rip` is about to enter the slow path: registers are the program's, `rcx` has the
+/// return address.
+#[must_use]
+pub fn is_arriving(rip: u64) -> bool {
+    (slow_addr()..(&raw const ia2_slow_busy).addr() as u64).contains(&rip)
+}
+
+/// Whether `rip` is leaving the slow path: the registers are what the block's frame says.
+#[must_use]
+pub fn is_leaving(rip: u64) -> bool {
+    let (start, end) = (&raw const ia2_leaving, &raw const ia2_leaving_end);
+    (start.addr() as u64..end.addr() as u64).contains(&rip)
+}

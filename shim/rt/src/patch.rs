@@ -1,0 +1,217 @@
+//! Patching one site while other threads may be running it.
+//!
+//! # The protocol
+//!
+//! A site's instruction of `n` bytes (5 to 7) becomes a jump of 5. Other processors may be fetching
+//! it at any moment, and x86 promises nothing about a fetch that sees half of a write, except that
+//! a single byte is seen old or new. So, under [`lock::PATCH`]:
+//!
+//! 1. the address is published in [`AT`], and the first byte becomes `int3`. A thread now runs the
+//!    old instruction, or traps: then [`catch`] holds it until the patch is whole and sends it back
+//!    to the first byte;
+//! 2. membarrier(SYNC_CORE): every thread of the process passes a serialising instruction, so no
+//!    processor has the old instruction in flight any more. A thread interrupted *inside* it does
+//!    not exist: one instruction is interrupted before or after, and after it stands the `SYSCALL`,
+//!    which is not touched;
+//! 3. the tail is written. Nobody fetches it: who comes by traps on the first byte;
+//! 4. membarrier again, so that no processor holds the old tail;
+//! 5. the first byte becomes that of the jump. A thread now jumps, or still traps and is sent back;
+//! 6. membarrier, then the address is taken back. A thread that trapped before step 5 and reaches
+//!    [`catch`] after this is recognised by the ring of patched addresses.
+//!
+//! SIGTRAP is a held signal, so step 1 kills nobody who has it blocked.
+//!
+//! # What may be patched
+//!
+//! Only a private, executable mapping of the program: a shared one would carry the change into a
+//! file or another process. `/proc/self/maps` is read to know, which costs some tens of
+//! microseconds, once per site; a site that was given up is not looked at again.
+
+#![allow(unsafe_code, reason = "writes into the program's text")]
+
+use crate::abi::UContext;
+use crate::state::{self, Left};
+use crate::{lock, stub, sys, usermem};
+use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use ia2_core::late;
+use ia2_core::maps::Region;
+use ia2_core::regs::Frame;
+use ia2_core::site::Refusal;
+use linux_raw_sys::general::{O_RDONLY, PROT_EXEC, PROT_READ, PROT_WRITE};
+
+const INT3: u8 = 0xcc;
+
+/// The address being patched, or 0.
+static AT: AtomicU64 = AtomicU64::new(0);
+const RING: usize = 32;
+/// The addresses patched last.
+static DONE: [AtomicU64; RING] = [const { AtomicU64::new(0) }; RING];
+static DONE_NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// membarrier commands (membarrier(2)).
+const PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 5;
+/// See [`PRIVATE_EXPEDITED_SYNC_CORE`]; to be called before the first one.
+pub const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
+
+/// If a SIGTRAP comes from a site in the middle of a patch, waits for the patch and sends the
+/// thread back to the site.
+pub fn catch(uc: &mut UContext) -> bool {
+    let addr = uc.rip.wrapping_sub(1);
+    while AT.load(Ordering::Acquire) == addr {
+        core::hint::spin_loop();
+    }
+    let known = DONE.iter().any(|slot| slot.load(Ordering::Acquire) == addr);
+    // A breakpoint that a debugger or the program put there since is not ours.
+    if !known || usermem::read::<[u8; 2]>(addr).is_ok_and(|[first, _]| first == INT3) {
+        return false;
+    }
+    uc.rip = addr;
+    true
+}
+
+/// Plans and patches the site that has just trapped, if it can be done; else notes why not.
+pub fn late(site: u64, frame: &Frame) {
+    // Not a `SYSCALL`: the vsyscall page, or bytes that are gone already.
+    if usermem::read::<[u8; 2]>(site) != Ok([0x0f, 0x05]) || state::LEFT.has(site) {
+        return;
+    }
+    // Somebody is patching: this site, probably. If not, it will trap again.
+    let Some(_guard) = lock::PATCH.try_lock() else { return };
+    state::FOUND.fetch_add(1, Ordering::Relaxed);
+    match try_late(site, frame) {
+        Ok(()) => {
+            state::PATCHED.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(reason) => {
+            if !state::LEFT.add(Left { addr: site, reason }) {
+                state::FOUND.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn try_late(site: u64, frame: &Frame) -> Result<(), Refusal> {
+    let mapping = mapping_of(site).ok_or(Refusal::LateUnproven)?;
+    let before_addr = site - late::BEFORE as u64;
+    if before_addr < mapping.start || site + 2 > mapping.end {
+        return Err(Refusal::LateUnproven);
+    }
+    let before = usermem::read::<[u8; 8]>(before_addr).map_err(|_| Refusal::Changed)?;
+    let patch = late::plan(&before, site, frame).ok_or(Refusal::LateUnproven)?;
+    let slot = stub::take(site).ok_or(Refusal::NoStubMemory)?;
+    let bytes = late::stub(&patch, site, slot).ok_or(Refusal::NoStubMemory)?;
+    let start = site - u64::from(patch.len);
+    let jump =
+        late::jump(start, slot + ia2_core::layout::STUB_CODE).ok_or(Refusal::NoStubMemory)?;
+    if !stub::fill(slot, &bytes) {
+        return Err(Refusal::NotWritable);
+    }
+    write_live(start, &jump, &mapping)
+}
+
+/// A private executable mapping.
+struct Mapping {
+    start: u64,
+    end: u64,
+    prot: u32,
+}
+
+/// The mapping of `addr`, if it is one that may be patched.
+fn mapping_of(addr: u64) -> Option<Mapping> {
+    let mut found = None;
+    each_region(|region| {
+        let mine = region.contains(addr);
+        if mine && region.exec && !region.shared {
+            let read = if region.read { PROT_READ } else { 0 };
+            let write = if region.write { PROT_WRITE } else { 0 };
+            let prot = PROT_EXEC | read | write;
+            found = Some(Mapping { start: region.start, end: region.end, prot });
+        }
+        !mine
+    });
+    found
+}
+
+/// Calls `visit` for each line of `/proc/self/maps` until it gives false. Lines longer than the
+/// buffer lose their end.
+pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
+    let Ok(fd) = sys::open(b"/proc/self/maps\0", O_RDONLY, 0) else { return };
+    let mut buffer = [0u8; 1024];
+    let mut filled = 0;
+    'file: loop {
+        let Some(room) = buffer.get_mut(filled..) else { break };
+        let got = sys::read(fd, room).unwrap_or(0);
+        filled += got;
+        let mut start = 0;
+        while let Some(rest) = buffer.get(start..filled) {
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                if filled == buffer.len() && start == 0 {
+                    start = filled; // too long a line: its path is cut, and the next may be lost
+                }
+                break;
+            };
+            let line = rest.get(..end).unwrap_or(&[]);
+            if let Some(region) = Region::parse(line) {
+                if !visit(region) {
+                    break 'file;
+                }
+            }
+            start += end + 1;
+        }
+        buffer.copy_within(start..filled, 0);
+        filled -= start;
+        if got == 0 {
+            break;
+        }
+    }
+    sys::close(fd);
+}
+
+/// The protocol of the module's text.
+fn write_live(addr: u64, new: &[u8; 5], mapping: &Mapping) -> Result<(), Refusal> {
+    let page = addr & !4095;
+    let len = ((addr + 5 + 4095) & !4095) - page;
+    let [first, tail @ ..] = *new;
+    sync_cores().map_err(|_| Refusal::NotWritable)?;
+    sys::mprotect(page, len, mapping.prot | PROT_WRITE).map_err(|_| Refusal::NotWritable)?;
+    AT.store(addr, Ordering::SeqCst);
+    let done = store(addr, INT3).is_ok() && {
+        // The registration was tried above, so these do not fail.
+        let _ = sync_cores();
+        let tail_is_whole =
+            tail.iter().zip(1..).all(|(byte, offset)| store(addr + offset, *byte).is_ok());
+        let _ = sync_cores();
+        let first_is_whole = store(addr, first).is_ok();
+        let _ = sync_cores();
+        tail_is_whole && first_is_whole
+    };
+    let slot = DONE_NEXT.fetch_add(1, Ordering::Relaxed);
+    if let Some(slot) = DONE.get(slot % RING) {
+        slot.store(addr, Ordering::Release);
+    }
+    AT.store(0, Ordering::SeqCst);
+    // It had this protection a moment ago; if it cannot have it again, it is writable, no worse.
+    let _ = sys::mprotect(page, len, mapping.prot);
+    if done { Ok(()) } else { Err(Refusal::Changed) }
+}
+
+/// Makes every thread of the process pass a serialising instruction.
+fn sync_cores() -> Result<(), i32> {
+    sys::membarrier(PRIVATE_EXPEDITED_SYNC_CORE).or_else(|_| {
+        sys::membarrier(REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)?;
+        sys::membarrier(PRIVATE_EXPEDITED_SYNC_CORE)
+    })
+}
+
+/// Stores one byte of text.
+fn store(addr: u64, byte: u8) -> Result<(), i32> {
+    usermem::read::<[u8; 2]>(addr)?;
+    // SAFETY: the byte was readable just now and its page was made writable by `write_live`; the
+    // program unmapping its own text at this very moment would fault the program as well. Atomic,
+    // because other processors fetch it.
+    unsafe {
+        let cell = AtomicU8::from_ptr(core::ptr::with_exposed_provenance_mut(addr as usize));
+        cell.store(byte, Ordering::SeqCst);
+    }
+    Ok(())
+}

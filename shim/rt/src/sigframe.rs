@@ -1,0 +1,93 @@
+//! The kernel's signal frame, copied to where the program expects it, and back.
+//!
+//! Every handler is entered by the kernel on the shim's alternate stack, so that a trap needs
+//! nothing of the program's stack. Before the program's handler runs, the frame is copied to where
+//! the kernel would have put it: below the red zone, or on the program's alternate stack. The
+//! program then returns from that copy, by an rt_sigreturn that comes through the gate; the kernel
+//! returns from another copy, in the block, in which the alternate stack and the mask are the
+//! kernel's own.
+//!
+//! ```text
+//! high   floating-point state   64-aligned; size from its software-reserved bytes
+//!        siginfo      128
+//!        ucontext     304
+//! low    pretcode       8       rsp on entry to the handler; (rsp + 8) is 16-aligned
+//! ```
+//! (arch/x86/kernel/signal.c `get_sigframe`, signal_64.c `x64_setup_rt_frame`.)
+
+#![allow(unsafe_code, reason = "the frame's address becomes the kernel's stack pointer")]
+
+use crate::abi::errno::EFAULT;
+use crate::abi::{SigAction, SigFrame, SigInfo, UContext, sa};
+use crate::block::{Block, ExitKind, ReturnFrame};
+use crate::{boundary, entry, usermem};
+use core::mem::{MaybeUninit, size_of};
+use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM};
+
+const RED_ZONE: u64 = 128;
+/// Bytes of an FXSAVE area without extension.
+const FXSAVE: usize = 512;
+/// Where the software-reserved bytes of an FXSAVE area begin.
+const SW_RESERVED: u64 = 464;
+/// First of them if there is an extension: `FP_XSTATE_MAGIC1`.
+const FP_XSTATE_MAGIC1: u64 = 0x4650_5853;
+
+/// Copies the frame to the program's stack. Gives its address there.
+///
+/// # Errors
+/// EFAULT if there is no room for it: then the kernel would have raised SIGSEGV.
+pub fn push(block: &Block, info: &SigInfo, uc: &UContext, action: &SigAction) -> Result<u64, i32> {
+    let altstack = block.altstack.get();
+    let on_altstack = altstack.contains(uc.rsp);
+    let mut sp = uc.rsp.wrapping_sub(RED_ZONE);
+    if action.flags & sa::ONSTACK != 0 && altstack.size != 0 && !on_altstack {
+        sp = altstack.sp.wrapping_add(altstack.size);
+    }
+    let switched = altstack.size != 0 && sp == altstack.sp.wrapping_add(altstack.size);
+
+    let mut copy = SigFrame { pretcode: action.restorer, uc: *uc, info: *info };
+    if uc.fpstate != 0 {
+        let len = fpstate_len(uc.fpstate)?;
+        sp = sp.wrapping_sub(len as u64) & !63;
+        copy.uc.fpstate = sp;
+        usermem::copy(sp, uc.fpstate, len)?;
+    }
+    sp = (sp.wrapping_sub(size_of::<SigFrame>() as u64) & !15).wrapping_sub(8);
+    if (on_altstack || switched) && !(AltStack { flags: 0, ..altstack }).contains(sp) {
+        return Err(EFAULT); // the alternate stack overflows
+    }
+    copy.uc.stack = altstack;
+    copy.uc.sigmask |= block.blocked_held.get();
+    usermem::write(sp, &copy)?;
+    if altstack.flags & SS_AUTODISARM != 0 {
+        block.altstack.set(AltStack::NONE);
+    }
+    Ok(sp)
+}
+
+fn fpstate_len(fpstate: u64) -> Result<usize, i32> {
+    let word = usermem::read::<u64>(fpstate.wrapping_add(SW_RESERVED))?;
+    if word & 0xffff_ffff == FP_XSTATE_MAGIC1 { Ok((word >> 32) as usize) } else { Ok(FXSAVE) }
+}
+
+/// rt_sigreturn(2): leaves by returning from the program's frame.
+pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
+    let rsp = block.frame.get().rsp;
+    block.exit_kind.set(ExitKind::SigReturn);
+    block.exit_target.set(entry::sigreturn_addr());
+    let Ok(mut frame) = usermem::read::<SigFrame>(rsp.wrapping_sub(8)) else {
+        // The kernel finds the same, and raises SIGSEGV.
+        block.return_rsp.set(rsp);
+        return;
+    };
+    block.blocked_held.set(frame.uc.sigmask & HELD);
+    frame.uc.sigmask &= !HELD;
+    // As the kernel's restore_altstack: errors are not reported.
+    if let Ok(new) = block.altstack.get().replaced_by(&frame.uc.stack, frame.uc.rsp, min_altstack) {
+        block.altstack.set(new);
+    }
+    frame.uc.stack = block.kernel_altstack();
+    boundary::shortcut(&mut frame.uc);
+    block.return_frame.set(MaybeUninit::new(ReturnFrame { frame }));
+    block.return_rsp.set(block.return_frame.as_ptr().addr() as u64 + 8);
+}

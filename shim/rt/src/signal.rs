@@ -1,0 +1,292 @@
+//! One delivered signal: a trap of the backstop, a thread caught in the middle of a live patch, a
+//! fault of the shim's own copy loop, something that must wait, or a signal for the program.
+//!
+//! All of them arrive at [`on_signal`], on the shim's alternate stack, with every signal blocked
+//! but the two faults that a copy loop may raise.
+//!
+//! # Traps
+//!
+//! A trapped call is not made here. The handler points the interrupted context at the gate's
+//! `generic` entry, with the return address in `rcx`, and returns: the call is then made as a
+//! rewritten one is, with the program's own signal mask, and can be interrupted like one.
+//!
+//! # Signals for the program
+//!
+//! The context is moved to an instruction boundary ([`crate::boundary`]), the frame is copied to
+//! the program's stack ([`crate::sigframe`]), and the shim leaves into the handler by its normal
+//! exit, whose last act is to set the mask under which the handler runs.
+//!
+//! # Signals that must wait
+//!
+//! While Rust code of the shim works for the program, a signal is noted in the block and every
+//! further one is blocked by editing the mask in the frame. The shim's exit finds the note, raises
+//! the signals again with the information they had, and sets the mask with its last call, so that
+//! they arrive when the program is back at a boundary ([`drain`]).
+
+#![allow(unsafe_code, reason = "called from the signal entry with raw pointers")]
+
+use crate::abi::{
+    SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, UContext, sa,
+};
+use crate::block::{Block, DEFERRED_MAX, ExitKind, Xmm};
+use crate::boundary::{self, Place};
+use crate::{die, gate, mask, patch, sigframe, state, sys, usermem};
+use core::sync::atomic::Ordering;
+use ia2_core::regs::Frame;
+use ia2_core::sigset::{
+    HELD, SIGBUS, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SigSet, UNBLOCKABLE, has, only,
+};
+
+/// The signals a copy loop of [`usermem`] may raise.
+pub const FAULTS: SigSet = only(SIGSEGV) | only(SIGBUS);
+
+/// The held signals, in the order of [`Block::pending_info`].
+pub const HELD_ORDER: [u32; 4] = [SIGSYS, SIGTRAP, SIGSEGV, SIGBUS];
+
+const SIGFPE: u32 = 8;
+/// Direction, resume and trap flag: clear when a handler starts.
+const FLAGS_CLEARED: u64 = 1 << 10 | 1 << 16 | 1 << 8;
+
+/// What the entry does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Next {
+    /// Return from the kernel's frame, as edited.
+    Return = 0,
+    /// Leave by the block's exit.
+    Leave = 1,
+}
+
+/// Entered from `ia2_signal` in [`crate::entry`].
+///
+/// # Safety
+/// `info` and `uc` must be the kernel's, on this thread's alternate stack, and nobody else's for
+/// the duration; the gs base must be this thread's block. The kernel and boot see to both.
+pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UContext) -> Next {
+    // SAFETY: the caller's promise.
+    let (block, info, uc) = unsafe { (Block::current(), &*info, &mut *uc) };
+    if has(FAULTS, sig) {
+        if let Some(rip) = usermem::fixup(uc.rip) {
+            uc.rip = rip;
+            return Next::Return;
+        }
+    }
+    let busy = block.in_shim.load(Ordering::Relaxed) != 0 || block.owns_stack(uc.rsp);
+    if sig == SIGSYS && is_trap(info, uc) {
+        if busy {
+            die::die("system call from inside the shim", uc.rip);
+        }
+        return trapped(block, uc);
+    }
+    if sig == SIGTRAP && patch::catch(uc) {
+        return Next::Return;
+    }
+    if busy {
+        if info.code > 0 && info.code != SI_KERNEL && is_fault(sig) {
+            die::die("fault inside the shim", uc.rip);
+        }
+        defer(block, info, uc);
+        return Next::Return;
+    }
+    block.in_shim.store(1, Ordering::Relaxed);
+    let next = match boundary::settle(block, uc) {
+        Place::Program => deliver(block, sig, info, uc),
+        Place::Busy => {
+            defer(block, info, uc);
+            Next::Return
+        }
+    };
+    if next == Next::Return {
+        if block.deferred_len.load(Ordering::Relaxed) != 0 {
+            requeue_deferred(block); // faults sent by kill(2) while this handler ran
+        }
+        block.in_shim.store(0, Ordering::Relaxed);
+    }
+    next
+}
+
+fn is_fault(sig: u32) -> bool {
+    has(FAULTS | only(SIGILL) | only(SIGFPE), sig)
+}
+
+/// Whether this SIGSYS says that the instruction before `rip` was a call that the backstop caught.
+///
+/// The information can be forged (rt_sigqueueinfo to oneself), so nothing in it decides alone: a
+/// call that comes from the gate was let through, and a trap leaves `rcx` and `r11` as SYSCALL set
+/// them. The vsyscall page is the exception to the latter.
+fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
+    let from_backstop = match state::backstop() {
+        state::Backstop::Strict | state::Backstop::Inspected => info.code == SYS_SECCOMP,
+        state::Backstop::Sud => info.code == SYS_USER_DISPATCH,
+        state::Backstop::None => false,
+    };
+    from_backstop && !gate::contains(uc.rip)
+}
+
+fn trapped(block: &Block, uc: &mut UContext) -> Next {
+    state::TRAPS.fetch_add(1, Ordering::Relaxed);
+    block.trace(uc.rip, uc.rax as u32, 2);
+    let ret = uc.rip;
+    let frame = Frame {
+        rax: uc.rax,
+        rbx: uc.rbx,
+        rcx: ret,
+        rdx: uc.rdx,
+        rsi: uc.rsi,
+        rdi: uc.rdi,
+        rbp: uc.rbp,
+        rsp: uc.rsp,
+        r8: uc.r8,
+        r9: uc.r9,
+        r10: uc.r10,
+        r12: uc.r12,
+        r13: uc.r13,
+        r14: uc.r14,
+        r15: uc.r15,
+        eflags: uc.eflags,
+    };
+    if state::PATCHING.load(Ordering::Relaxed) {
+        block.in_shim.store(1, Ordering::Relaxed);
+        patch::late(ret.wrapping_sub(2), &frame);
+        block.in_shim.store(0, Ordering::Relaxed);
+    }
+    uc.rcx = ret;
+    uc.rip = gate::GENERIC;
+    Next::Return
+}
+
+fn defer(block: &Block, info: &SigInfo, uc: &mut UContext) {
+    let len = block.deferred_len.load(Ordering::Relaxed) as usize;
+    if len == 0 {
+        block.deferred_mask.set(uc.sigmask);
+    }
+    // With all but the faults blocked from here on, more than a few can only be a flood of faults
+    // sent by kill(2); what does not fit is lost.
+    if let Some(slot) = block.deferred.get(len) {
+        slot.set(*info);
+        block.deferred_len.store(len as u32 + 1, Ordering::Relaxed);
+    }
+    uc.sigmask = !FAULTS;
+}
+
+/// Hands a signal to the program, whose context `uc` is at a boundary.
+fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
+    block.trace(uc.rip, sig, 3);
+    let mut action = block.actions.get().get(sig);
+    // A fault cannot wait and cannot be ignored: the kernel makes it the default then.
+    let forced = info.code > 0 && (is_fault(sig) || sig == SIGTRAP);
+    if has(block.blocked_held.get(), sig) {
+        if !forced {
+            mask::keep_pending(block, sig, info);
+            return Next::Return;
+        }
+        action.handler = SIG_DFL;
+    }
+    match action.handler {
+        SIG_IGN if !forced => return Next::Return,
+        SIG_IGN | SIG_DFL => return die_of(sig, info, uc, forced),
+        _ => {}
+    }
+    if action.flags & sa::RESETHAND != 0 {
+        block.actions.get().reset(sig);
+    }
+    let Ok(rsp) = sigframe::push(block, info, uc, &action) else {
+        // force_sigsegv: with SIGSEGV itself, or no handler for it, that is the end.
+        let forced = SigInfo { signo: SIGSEGV as i32, code: SI_KERNEL, ..SigInfo::default() };
+        return die_of(SIGSEGV, &forced, uc, false);
+    };
+    let own = if action.flags & sa::NODEFER != 0 { 0 } else { only(sig) };
+    let added = (action.mask | own) & !UNBLOCKABLE;
+    block.blocked_held.set(block.blocked_held.get() | (added & HELD));
+    start_handler(block, sig, rsp, &action, uc, (uc.sigmask | added) & !HELD);
+    Next::Leave
+}
+
+/// Prepares the exit into a handler: the registers as the kernel sets them.
+fn start_handler(
+    block: &Block,
+    sig: u32,
+    rsp: u64,
+    action: &SigAction,
+    uc: &UContext,
+    mask: SigSet,
+) {
+    let uc_addr = rsp + 8;
+    block.frame.set(Frame {
+        rax: 0,
+        rbx: uc.rbx,
+        rcx: uc.rcx,
+        rdx: uc_addr,
+        rsi: uc_addr + size_of::<UContext>() as u64,
+        rdi: u64::from(sig),
+        rbp: uc.rbp,
+        rsp,
+        r8: uc.r8,
+        r9: uc.r9,
+        r10: uc.r10,
+        r12: uc.r12,
+        r13: uc.r13,
+        r14: uc.r14,
+        r15: uc.r15,
+        eflags: uc.eflags & !FLAGS_CLEARED,
+    });
+    block.xmm.set(Xmm::default());
+    block.begin();
+    block.unmask(mask, action.handler);
+}
+
+/// The default action of a signal whose kernel handler is the shim's: the handler is taken away and
+/// the signal comes again, by itself if it is a fault.
+fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext, comes_again: bool) -> Next {
+    // The kernel refuses only KILL and STOP, which never come here.
+    let _ = sys::sigaction(sig, Some(&SigAction { handler: SIG_DFL, ..SigAction::default() }));
+    uc.sigmask &= !only(sig);
+    if !comes_again || sig == SIGTRAP {
+        sys::requeue(info);
+    }
+    Next::Return
+}
+
+/// Called by the exit when signals were deferred: raises them again and turns the exit into one
+/// that sets the mask last. A call that was not made yet is made anew, from its beginning.
+///
+/// # Safety
+/// Entered from `ia2_leave` only.
+pub unsafe extern "C" fn drain() {
+    // SAFETY: the gs base is this thread's block, or there would have been no exit.
+    let block = unsafe { Block::current() };
+    let saved = block.deferred_mask.get();
+    requeue_deferred(block);
+    let ret = block.frame.get().rcx;
+    match block.exit_kind.get() {
+        ExitKind::Unmask => {}
+        ExitKind::Done => block.unmask(saved, ret),
+        ExitKind::Pass | ExitKind::Args | ExitKind::SigReturn => {
+            block.rewind();
+            block.unmask(saved, gate::GENERIC);
+        }
+    }
+}
+
+/// Raises the deferred signals again, with every signal blocked from here on.
+fn requeue_deferred(block: &Block) {
+    sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(u64::MAX));
+    let len = block.deferred_len.load(Ordering::Relaxed) as usize;
+    for slot in block.deferred.iter().take(len.min(DEFERRED_MAX)) {
+        sys::requeue(&slot.get());
+    }
+    block.deferred_len.store(0, Ordering::Relaxed);
+}
+
+/// Installs the shim's handler for every held signal, and for every signal that already has a
+/// handler. For boot, and for children whose handlers the kernel has reset.
+///
+/// # Errors
+/// The errno of rt_sigaction.
+pub fn install(block: &Block) -> Result<(), i32> {
+    for sig in HELD_ORDER {
+        let action = block.actions.get().get(sig);
+        sys::sigaction(sig, Some(&crate::action::for_kernel(sig, &action)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Stub memory: the arenas made at start, and those made later for sites found at a trap.
+//!
+//! An arena is a row of 64-byte slots within ±2 GiB of the text it serves, readable and executable.
+//! A slot once filled stays as it is, because a thread may be in it.
+
+use crate::{sys, usermem};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use ia2_core::layout::{STUB_SLOT, StubHeader};
+use linux_raw_sys::general::{
+    MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
+};
+
+/// One row of slots. `start` is stored last, so that an arena seen is an arena filled in.
+struct Arena {
+    start: AtomicU64,
+    end: AtomicU64,
+    /// First free slot.
+    next: AtomicU64,
+}
+
+const MAX: usize = 64;
+static ARENAS: [Arena; MAX] =
+    [const { Arena { start: AtomicU64::new(0), end: AtomicU64::new(0), next: AtomicU64::new(0) } };
+        MAX];
+static LEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of an arena that is made late.
+const LATE_LEN: u64 = 64 << 10;
+/// How far an arena may be from a site: ±2 GiB less a margin for both ends.
+const REACH: u64 = (1 << 31) - (1 << 20);
+
+fn arenas() -> impl Iterator<Item = &'static Arena> {
+    ARENAS.iter().take(LEN.load(Ordering::Acquire))
+}
+
+/// Makes an arena known whose slots below `next` are filled. False if there is no room for it.
+///
+/// The caller holds [`crate::lock::PATCH`], or is boot.
+pub fn register(start: u64, end: u64, next: u64) -> bool {
+    let len = LEN.load(Ordering::Relaxed);
+    let Some(arena) = ARENAS.get(len) else { return false };
+    arena.end.store(end, Ordering::Relaxed);
+    arena.next.store(next, Ordering::Relaxed);
+    arena.start.store(start, Ordering::Relaxed);
+    LEN.store(len + 1, Ordering::Release);
+    true
+}
+
+/// The slot that `addr` lies in, and its header.
+#[must_use]
+pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
+    arenas().find(|arena| {
+        let start = arena.start.load(Ordering::Relaxed);
+        addr >= start && addr < arena.next.load(Ordering::Relaxed)
+    })?;
+    let slot = addr & !(STUB_SLOT - 1);
+    let word = usermem::read::<u64>(slot).ok()?;
+    Some((slot, StubHeader::unpack(word)))
+}
+
+/// A free slot within reach of `site`, mapping an arena if there is none. The caller holds
+/// [`crate::lock::PATCH`] and fills it with [`fill`].
+#[must_use]
+pub fn take(site: u64) -> Option<u64> {
+    let near = |arena: &&Arena| {
+        let next = arena.next.load(Ordering::Relaxed);
+        next < arena.end.load(Ordering::Relaxed) && next.abs_diff(site) < REACH
+    };
+    if let Some(arena) = arenas().find(near) {
+        return Some(arena.next.load(Ordering::Relaxed));
+    }
+    let start = map_near(site)?;
+    register(start, start + LATE_LEN, start).then_some(start)
+}
+
+/// Maps an arena within reach of `site`: first below it, then above, ever farther.
+fn map_near(site: u64) -> Option<u64> {
+    const STEP: u64 = 32 << 20;
+    let base = site & !0xffff;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    (1..REACH / STEP).find_map(|steps| {
+        let (below, above) = (base.checked_sub(steps * STEP), base.checked_add(steps * STEP));
+        [below, above].into_iter().flatten().find_map(|addr| {
+            let got = sys::mmap(addr, LATE_LEN, PROT_READ | PROT_EXEC, flags, -1, 0).ok()?;
+            if got == addr {
+                return Some(got);
+            }
+            sys::munmap(got, LATE_LEN); // a kernel before 4.17 takes the address for a hint
+            None
+        })
+    })
+}
+
+/// Fills the slot that [`take`] gave. False if the arena cannot be written.
+///
+/// Its neighbours stay executable all along; nobody jumps to the slot before the site is patched.
+pub fn fill(slot: u64, bytes: &[u8; STUB_SLOT as usize]) -> bool {
+    let page = slot & !4095;
+    let Some(arena) = arenas().find(|arena| arena.next.load(Ordering::Relaxed) == slot) else {
+        return false;
+    };
+    if sys::mprotect(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC).is_err() {
+        return false;
+    }
+    let from = bytes.as_ptr().addr() as u64;
+    let copied = usermem::copy(slot, from, bytes.len()).is_ok();
+    let sealed = sys::mprotect(page, 4096, PROT_READ | PROT_EXEC).is_ok();
+    if copied {
+        arena.next.store(slot + STUB_SLOT, Ordering::Release);
+    }
+    copied && sealed
+}

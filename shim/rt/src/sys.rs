@@ -1,0 +1,249 @@
+//! The shim's own system calls, through the gate's `raw`.
+//!
+//! Results are as the kernel gives them; typed wrappers return `Err(errno)`. Nothing here touches
+//! errno variables or restarts a call.
+
+#![allow(unsafe_code, reason = "system calls")]
+
+use crate::abi::{SigAction, SigInfo};
+use crate::gate;
+use core::arch::asm;
+use ia2_core::sigset::{AltStack, SigSet};
+use linux_raw_sys::general as k;
+
+/// Makes call `nr`.
+///
+/// # Safety
+/// The arguments must be ones with which the call breaks nothing that Rust code relies on.
+pub unsafe fn raw(nr: u32, args: [u64; 6]) -> i64 {
+    let [a, b, c, d, e, f] = args;
+    let result: i64;
+    // SAFETY: the gate's `raw` makes the call and comes back through r15; it touches no stack.
+    // SYSCALL destroys rcx and r11.
+    unsafe {
+        asm!(
+            "lea r15, [rip + 2f]",
+            "jmp {gate}",
+            "2:",
+            gate = in(reg) gate::RAW,
+            inlateout("rax") i64::from(nr) => result,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
+            in("r8") e,
+            in("r9") f,
+            out("rcx") _,
+            out("r11") _,
+            out("r15") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Splits a result into value and errno.
+///
+/// # Errors
+/// The errno, if the result is one.
+pub fn check(result: i64) -> Result<u64, i32> {
+    if (-4095..0).contains(&result) { Err(-(result as i32)) } else { Ok(result as u64) }
+}
+
+macro_rules! call {
+    ($nr:ident $(, $arg:expr)* $(,)?) => {{
+        let mut args = [0u64; 6];
+        let list: &[u64] = &[$($arg as u64),*];
+        for (to, from) in args.iter_mut().zip(list.iter()) {
+            *to = *from;
+        }
+        // SAFETY: the wrapper's own types and contract make the arguments harmless.
+        unsafe { raw(k::$nr, args) }
+    }};
+}
+
+/// mmap(2).
+///
+/// # Errors
+/// As the call.
+pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<u64, i32> {
+    check(call!(__NR_mmap, addr, len, prot, flags, i64::from(fd), offset))
+}
+
+/// munmap(2), of memory that the shim mapped and nobody uses any more.
+pub fn munmap(addr: u64, len: u64) {
+    call!(__NR_munmap, addr, len);
+}
+
+/// mprotect(2).
+///
+/// # Errors
+/// As the call.
+pub fn mprotect(addr: u64, len: u64, prot: u32) -> Result<(), i32> {
+    check(call!(__NR_mprotect, addr, len, prot)).map(|_| ())
+}
+
+/// write(2), the result ignored by most callers: there is nobody to tell.
+///
+/// # Errors
+/// As the call.
+pub fn write(fd: i32, bytes: &[u8]) -> Result<u64, i32> {
+    check(call!(__NR_write, i64::from(fd), bytes.as_ptr().addr(), bytes.len()))
+}
+
+/// read(2).
+///
+/// # Errors
+/// As the call.
+pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, i32> {
+    check(call!(__NR_read, i64::from(fd), buffer.as_mut_ptr().addr(), buffer.len()))
+        .map(|len| len as usize)
+}
+
+/// openat(2) with AT_FDCWD and O_CLOEXEC; `path` ends in a NUL.
+///
+/// # Errors
+/// As the call.
+pub fn open(path: &[u8], flags: u32, mode: u32) -> Result<i32, i32> {
+    debug_assert_nul(path);
+    let flags = flags | k::O_CLOEXEC;
+    check(call!(__NR_openat, i64::from(k::AT_FDCWD), path.as_ptr().addr(), flags, mode))
+        .map(|fd| fd as i32)
+}
+
+fn debug_assert_nul(path: &[u8]) {
+    if path.last() != Some(&0) {
+        crate::die::die("path without NUL", 0);
+    }
+}
+
+/// close(2).
+pub fn close(fd: i32) {
+    call!(__NR_close, i64::from(fd));
+}
+
+/// flock(2) with LOCK_EX, or LOCK_UN.
+pub fn flock(fd: i32, exclusive: bool) {
+    call!(__NR_flock, i64::from(fd), if exclusive { k::LOCK_EX } else { k::LOCK_UN });
+}
+
+/// readlinkat(2) with AT_FDCWD; `path` ends in a NUL.
+///
+/// # Errors
+/// As the call.
+pub fn readlink(path: &[u8], buffer: &mut [u8]) -> Result<usize, i32> {
+    debug_assert_nul(path);
+    let (to, len) = (buffer.as_mut_ptr().addr(), buffer.len());
+    check(call!(__NR_readlinkat, i64::from(k::AT_FDCWD), path.as_ptr().addr(), to, len))
+        .map(|len| len as usize)
+}
+
+/// getpid(2).
+#[must_use]
+pub fn getpid() -> i32 {
+    call!(__NR_getpid) as i32
+}
+
+/// gettid(2).
+#[must_use]
+pub fn gettid() -> i32 {
+    call!(__NR_gettid) as i32
+}
+
+/// exit_group(2).
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        call!(__NR_exit_group, i64::from(status));
+    }
+}
+
+/// rt_sigprocmask(2) on the kernel's mask of this thread; gives the mask before.
+pub fn sigprocmask(how: u32, set: Option<SigSet>) -> SigSet {
+    let mut old: SigSet = 0;
+    let set_addr = set.as_ref().map_or(0, |set| core::ptr::from_ref(set).addr());
+    call!(__NR_rt_sigprocmask, how, set_addr, (&raw mut old).addr(), 8);
+    old
+}
+
+/// rt_sigaction(2) on the kernel's action; gives the action before.
+///
+/// # Errors
+/// As the call.
+pub fn sigaction(sig: u32, new: Option<&SigAction>) -> Result<SigAction, i32> {
+    let mut old = SigAction::default();
+    let new_addr = new.map_or(0, |new| core::ptr::from_ref(new).addr());
+    check(call!(__NR_rt_sigaction, sig, new_addr, (&raw mut old).addr(), 8))?;
+    Ok(old)
+}
+
+/// sigaltstack(2) on the kernel's alternate stack of this thread.
+///
+/// # Errors
+/// As the call.
+pub fn sigaltstack(new: Option<&AltStack>) -> Result<AltStack, i32> {
+    let mut old = AltStack::NONE;
+    let new_addr = new.map_or(0, |new| core::ptr::from_ref(new).addr());
+    check(call!(__NR_sigaltstack, new_addr, (&raw mut old).addr()))?;
+    Ok(old)
+}
+
+/// rt_tgsigqueueinfo(2) to the calling thread: raises a signal again with the information it had.
+pub fn requeue(info: &SigInfo) {
+    let addr = core::ptr::from_ref(info).addr();
+    call!(__NR_rt_tgsigqueueinfo, getpid(), gettid(), info.signo, addr);
+}
+
+/// tgkill(2) to the calling thread.
+pub fn raise(sig: u32) {
+    call!(__NR_tgkill, getpid(), gettid(), sig);
+}
+
+/// membarrier(2).
+///
+/// # Errors
+/// As the call.
+pub fn membarrier(command: i32) -> Result<(), i32> {
+    check(call!(__NR_membarrier, command, 0, 0)).map(|_| ())
+}
+
+/// arch_prctl(2) with ARCH_SET_GS.
+///
+/// # Errors
+/// As the call.
+pub fn set_gs(base: u64) -> Result<(), i32> {
+    check(call!(__NR_arch_prctl, crate::state::ARCH_SET_GS, base)).map(|_| ())
+}
+
+/// prctl(2) with five arguments.
+///
+/// # Errors
+/// As the call.
+pub fn prctl(option: u32, b: u64, c: u64, d: u64, e: u64) -> Result<u64, i32> {
+    check(call!(__NR_prctl, option, b, c, d, e))
+}
+
+/// seccomp(2).
+///
+/// # Errors
+/// As the call.
+pub fn seccomp(operation: u32, flags: u32, args: u64) -> Result<u64, i32> {
+    check(call!(__NR_seccomp, operation, flags, args))
+}
+
+/// mseal(2), Linux 6.10.
+///
+/// # Errors
+/// As the call; ENOSYS on older kernels.
+pub fn mseal(addr: u64, len: u64) -> Result<(), i32> {
+    check(call!(__NR_mseal, addr, len, 0)).map(|_| ())
+}
+
+/// Gives the processor to somebody else while a lock is held elsewhere.
+pub fn sched_yield() {
+    call!(__NR_sched_yield);
+}
+
+/// rt_sigpending(2) into the word at `addr`, which is the shim's own.
+pub fn sigpending(addr: u64) -> i64 {
+    call!(__NR_rt_sigpending, addr, 8)
+}

@@ -1,0 +1,116 @@
+//! Reads and writes of the program's memory that may fault.
+//!
+//! A pointer from the program is an allegation. It is only ever followed by the two copy loops
+//! below; if one of them faults, the signal handler ([`crate::signal`]) finds the interrupted
+//! address between `ia2_copy` and `ia2_copy_fault`, moves it to the latter, and the copy reports
+//! EFAULT, as the kernel would have. That works because SIGSEGV and SIGBUS are held signals: the
+//! kernel never has them blocked while the shim runs, except between [`crate::block::Block::block_all`]
+//! and the exit, where nothing of the program is read.
+
+#![allow(unsafe_code, reason = "copies to and from foreign addresses")]
+
+use crate::abi::errno::EFAULT;
+use core::mem::{MaybeUninit, size_of};
+
+core::arch::global_asm!(
+    ".pushsection .text.ia2copy,\"ax\",@progbits",
+    ".globl ia2_copy, ia2_copy_fault, ia2_copy_end",
+    ".hidden ia2_copy, ia2_copy_fault, ia2_copy_end",
+    // (rdi to, rsi from, rdx len) -> eax 0, or 1 after a fault
+    "ia2_copy:",
+    "mov rcx, rdx",
+    "rep movsb",
+    "xor eax, eax",
+    "ret",
+    "ia2_copy_fault:",
+    "mov eax, 1",
+    "ret",
+    "ia2_copy_end:",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn ia2_copy(to: *mut u8, from: *const u8, len: usize) -> i32;
+    static ia2_copy_fault: u8;
+}
+
+/// Where to go on after a fault at `rip`, if it lies in a copy loop.
+#[must_use]
+pub fn fixup(rip: u64) -> Option<u64> {
+    let start = (ia2_copy as *const ()).addr() as u64;
+    let fault = (&raw const ia2_copy_fault).addr() as u64;
+    (start..fault).contains(&rip).then_some(fault)
+}
+
+/// Plain data: any bytes are a value.
+///
+/// # Safety
+/// Every bit pattern of the type must be valid.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: integers and structures of integers.
+unsafe impl Plain for u64 {}
+// SAFETY: integers.
+unsafe impl Plain for [u64; 2] {}
+// SAFETY: integers.
+unsafe impl Plain for [u8; 2] {}
+// SAFETY: integers.
+unsafe impl Plain for [u8; 8] {}
+// SAFETY: structure of integers.
+unsafe impl Plain for crate::abi::SigAction {}
+// SAFETY: structure of integers.
+unsafe impl Plain for crate::abi::SigFrame {}
+// SAFETY: structure of integers.
+unsafe impl Plain for crate::abi::CloneArgs {}
+// SAFETY: structure of integers.
+unsafe impl Plain for ia2_core::sigset::AltStack {}
+
+/// Copies a value out of the program's memory.
+///
+/// # Errors
+/// EFAULT if it is not readable.
+pub fn read<T: Plain>(addr: u64) -> Result<T, i32> {
+    let mut value = MaybeUninit::<T>::uninit();
+    in_user_half(addr, size_of::<T>())?;
+    // SAFETY: the target is ours; a fault on the source is caught, see the module's text.
+    let fault = unsafe {
+        ia2_copy(value.as_mut_ptr().cast(), from_addr(addr).cast_const(), size_of::<T>())
+    };
+    // SAFETY: the copy filled it, and `Plain` types are valid whatever the bytes.
+    if fault == 0 { Ok(unsafe { value.assume_init() }) } else { Err(EFAULT) }
+}
+
+/// Copies a value into the program's memory.
+///
+/// # Errors
+/// EFAULT if it is not writable.
+pub fn write<T: Plain>(addr: u64, value: &T) -> Result<(), i32> {
+    copy(addr, core::ptr::from_ref(value).addr() as u64, size_of::<T>())
+}
+
+/// Copies `len` bytes from `from` to `to`; either may be the program's.
+///
+/// # Errors
+/// EFAULT if a byte is not there; what came before it has been copied.
+pub fn copy(to: u64, from: u64, len: usize) -> Result<(), i32> {
+    in_user_half(to, len)?;
+    in_user_half(from, len)?;
+    // SAFETY: the program asked for these bytes to be written, or they are ours; a fault on either
+    // side is caught.
+    let fault = unsafe { ia2_copy(from_addr(to), from_addr(from).cast_const(), len) };
+    if fault == 0 { Ok(()) } else { Err(EFAULT) }
+}
+
+/// A non-canonical address faults as SIGSEGV without an address, and the kernel's half is never
+/// the program's.
+fn in_user_half(addr: u64, len: usize) -> Result<(), i32> {
+    const TASK_SIZE: u64 = (1 << 47) - 4096;
+    match addr.checked_add(len as u64) {
+        Some(end) if end <= TASK_SIZE => Ok(()),
+        _ => Err(EFAULT),
+    }
+}
+
+fn from_addr(addr: u64) -> *mut u8 {
+    core::ptr::with_exposed_provenance_mut(addr as usize)
+}
