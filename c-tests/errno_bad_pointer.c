@@ -52,7 +52,6 @@ int main(void) {
         TRY("rt_sigqueueinfo", SYS_rt_sigqueueinfo, getpid(), SIGURG, bad[i]);
         TRY("rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGURG, bad[i]);
         TRY("clone3", 435, bad[i], 64);
-        TRY("execve path", SYS_execve, bad[i], 0, 0);
         TRY("seccomp", SYS_seccomp, 1, 0, bad[i]);
         TRY("prctl name", SYS_prctl, 15, bad[i]);
         TRY("open", SYS_openat, -100, bad[i], 0, 0);

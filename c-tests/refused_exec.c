@@ -7,8 +7,8 @@
 //#Shim: fexecve: exit EPERM
 //#Native: posix_spawn: ok
 //#Shim: posix_spawn: EPERM
-//#Native: system: 0
-//#Shim: system: 127
+//#Native: system: ran
+//#Shim: system: failed
 //#Native: vfork and execve: exit 0
 //#Shim: vfork and execve: exit EPERM
 #include "harness.h"
@@ -39,7 +39,7 @@ int main(void) {
     say("posix_spawn: %s", errno_name(error));
     if (error == 0) CHECK(ended(pid) == 0);
     int status = system("exit 0");
-    say("system: %d", WEXITSTATUS(status));
+    say("system: %s", status == 0 ? "ran" : "failed"); // libcs differ in how
     static volatile int failed;
     if ((pid = vfork()) == 0) {
         execve("/bin/true", arguments, environment);

@@ -4,7 +4,7 @@
 
 static char memory[65536] __attribute__((aligned(16)));
 static sigjmp_buf back;
-static volatile int caught;
+static volatile int caught, endless = 1;
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
     (void)info, (void)context;
@@ -15,7 +15,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 __attribute__((noinline)) static long deeper(volatile char *above) {
     volatile char here[4096];
     here[0] = above[0];
-    return deeper(here) + here[0];
+    return endless ? deeper(here) + here[0] : 0;
 }
 
 int main(void) {

@@ -4,15 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The artifacts under test.
-#[derive(Debug)]
-pub struct Artifacts {
-    /// `libia2shim.so`.
-    pub shim: PathBuf,
-    /// The command line.
-    pub ia2: PathBuf,
-}
-
 /// The root of the workspace.
 #[must_use]
 pub fn workspace() -> &'static Path {
@@ -36,12 +27,9 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// The artifacts, built on first use.
-///
-/// # Panics
-/// If they do not build or are not where they should be: then no test can say anything.
-pub fn artifacts() -> &'static Artifacts {
-    static FOUND: OnceLock<Artifacts> = OnceLock::new();
+/// The folder of the artifacts, which are built on first use.
+fn folder() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         let folder = std::env::var_os("IA2_ARTIFACTS").map(PathBuf::from).unwrap_or_else(|| {
             let built = cargo()
@@ -51,11 +39,30 @@ pub fn artifacts() -> &'static Artifacts {
             assert!(built.success(), "the artifacts do not build");
             target().join("release")
         });
-        let folder = folder.canonicalize().expect("the artifacts' folder exists");
-        let found = Artifacts { shim: folder.join("libia2shim.so"), ia2: folder.join("ia2") };
-        for path in [&found.shim, &found.ia2] {
-            assert!(path.is_file(), "{} is missing", path.display());
-        }
-        found
+        folder.canonicalize().expect("the artifacts' folder exists")
     })
+}
+
+fn artifact(name: &str) -> PathBuf {
+    let path = folder().join(name);
+    assert!(path.is_file(), "{} is missing", path.display());
+    path
+}
+
+/// `libia2shim.so`.
+///
+/// # Panics
+/// If it does not build or is not where it should be: then no test can say anything.
+#[must_use]
+pub fn shim() -> PathBuf {
+    artifact("libia2shim.so")
+}
+
+/// The command line, `ia2`.
+///
+/// # Panics
+/// As [`shim`].
+#[must_use]
+pub fn ia2() -> PathBuf {
+    artifact("ia2")
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "pidfd_open, poll, kill and wait have no safe form in std")]
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -158,9 +159,9 @@ pub fn run(command: &mut Command, limit: Duration) -> io::Result<Run> {
     let mut child =
         spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let pid = child.id();
-    let mut pipes: [Option<Box<dyn ReadFd>>; 2] = [
-        child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn ReadFd>),
-        child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn ReadFd>),
+    let mut pipes = [
+        child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe))),
+        child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
     ];
     let mut texts = [Vec::new(), Vec::new()];
     let deadline = Instant::now() + limit;
@@ -183,6 +184,3 @@ pub fn run(command: &mut Command, limit: Duration) -> io::Result<Run> {
     let [stdout, stderr] = texts;
     Ok(Run { stdout, stderr, end, pid })
 }
-
-trait ReadFd: Read + AsRawFd {}
-impl<T: Read + AsRawFd> ReadFd for T {}

@@ -1,6 +1,6 @@
 //! The ways a program is run: natively, and preloaded with each backstop, with and without patching.
 
-use crate::artifacts::artifacts;
+use crate::artifacts::shim;
 use crate::run::{End, Run};
 use crate::stats::Stats;
 use std::ffi::OsStr;
@@ -70,7 +70,7 @@ impl Session {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.native(program);
         if let Way::Preloaded { backstop, patch } = self.way {
-            command.env("LD_PRELOAD", &artifacts().shim);
+            command.env("LD_PRELOAD", shim());
             command.env("IA2_BACKSTOP", backstop);
             command.env("IA2_STATS", self.path("stats.jsonl"));
             if !patch {

@@ -103,7 +103,7 @@ pub fn plan(before: &[u8; BEFORE], site: u64, frame: &Frame) -> Option<LatePatch
 pub fn stub(patch: &LatePatch, site: u64, slot: u64) -> Option<[u8; STUB_SLOT as usize]> {
     let mut out = Text::<{ STUB_SLOT as usize }>::new();
     let reenter = STUB_CODE as u8 + patch.len;
-    out.raw(&StubHeader { site, reenter, after: 0 }.pack().to_le_bytes());
+    out.raw(&StubHeader { site, reenter, after: 0, after_len: 0 }.pack().to_le_bytes());
     let len = usize::from(patch.len);
     if patch.rip_relative {
         out.raw(patch.bytes.get(..len.checked_sub(4)?)?);
@@ -153,7 +153,7 @@ mod tests {
         let patch = plan(&[0x90, 0x90, 0x90, 0xb8, 39, 0, 0, 0], SITE, &frame).unwrap();
         let slot = SITE - 0x1000;
         let bytes = stub(&patch, SITE, slot).unwrap();
-        assert_eq!(u64::from_le_bytes(bytes[..8].try_into().unwrap()), SITE | 13 << 48);
+        assert_eq!(u64::from_le_bytes(bytes[..8].try_into().unwrap()), SITE | 13 << 47);
         assert_eq!(bytes[8..13], [0xb8, 39, 0, 0, 0]);
         // From slot + 20 to SITE + 2.
         assert_eq!(bytes[13..20], [0x48, 0x8d, 0x0d, 0xee, 0x0f, 0, 0]);

@@ -52,32 +52,64 @@ pub const STUB_CODE: u64 = 8;
 
 /// What the first eight bytes of a stub slot say about the site it serves.
 ///
-/// Packed as `site | reenter << 48 | after << 56`: user addresses have 47 bits.
+/// Packed as `site | reenter << 47 | after << 53 | after_len << 59`: user addresses have 47 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StubHeader {
     /// Address of the `0f 05` that the stub stands for.
     pub site: u64,
-    /// Offset in the slot of the `lea` that starts the call: everything before it moved
-    /// instructions that stood before the `SYSCALL`. Jumping here makes the call again.
+    /// Offset in the slot of the `lea` that starts the call. What is between [`STUB_CODE`] and here
+    /// are the moved instructions that stood right before the `SYSCALL`, each as long as it was.
     pub reenter: u8,
     /// Offset in the slot where the gate returns to, or 0 if it returns to the program itself.
     pub after: u8,
+    /// Length in bytes, below 32, of the moved instructions that stood right behind the `SYSCALL`.
+    /// They begin at `after` + [`STUB_LEA`].
+    pub after_len: u8,
 }
+
+/// Length of a `lea disp32(%rip),%rcx`.
+pub const STUB_LEA: u64 = 7;
 
 impl StubHeader {
     /// The header as stored.
     #[must_use]
     pub const fn pack(self) -> u64 {
-        (self.site & 0xffff_ffff_ffff) | (self.reenter as u64) << 48 | (self.after as u64) << 56
+        (self.site & ((1 << 47) - 1))
+            | (self.reenter as u64 & 63) << 47
+            | (self.after as u64 & 63) << 53
+            | (self.after_len as u64 & 31) << 59
     }
 
     /// Reads a stored header.
     #[must_use]
     pub const fn unpack(word: u64) -> Self {
         Self {
-            site: word & 0xffff_ffff_ffff,
-            reenter: (word >> 48) as u8,
-            after: (word >> 56) as u8,
+            site: word & ((1 << 47) - 1),
+            reenter: (word >> 47 & 63) as u8,
+            after: (word >> 53 & 63) as u8,
+            after_len: (word >> 59) as u8,
         }
+    }
+
+    /// The program's addresses whose instructions run in the slot instead: from the first byte
+    /// moved to one past the last, the `SYSCALL` included.
+    #[must_use]
+    pub const fn covers(self) -> core::ops::Range<u64> {
+        let before = self.reenter as u64 - STUB_CODE;
+        self.site - before..self.site + 2 + self.after_len as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StubHeader;
+
+    #[test]
+    fn header_survives_being_stored() {
+        let header = StubHeader { site: 0x7fff_ffff_fffe, reenter: 63, after: 62, after_len: 31 };
+        assert_eq!(StubHeader::unpack(header.pack()), header);
+        let plain = StubHeader { site: 0x40_1000, reenter: 13, after: 0, after_len: 0 };
+        assert_eq!(StubHeader::unpack(plain.pack()), plain);
+        assert_eq!(plain.covers(), 0x40_0ffb..0x40_1002);
     }
 }

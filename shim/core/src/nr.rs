@@ -14,6 +14,7 @@ pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 pub const EXIT: u32 = 60;
 pub const RT_SIGPENDING: u32 = 127;
+pub const RT_SIGTIMEDWAIT: u32 = 128;
 pub const RT_SIGSUSPEND: u32 = 130;
 pub const SIGALTSTACK: u32 = 131;
 pub const ARCH_PRCTL: u32 = 158;
@@ -40,6 +41,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (EXECVE, "a new image under the address filter would die on its first call"),
     (EXIT, "the thread's block is given back"),
     (RT_SIGPENDING, "held signals pend in the shim"),
+    (RT_SIGTIMEDWAIT, "held signals pend in the shim"),
     (RT_SIGSUSPEND, "takes a mask"),
     (SIGALTSTACK, "the kernel's alternate stack is the shim's"),
     (ARCH_PRCTL, "the gs base is the shim's"),

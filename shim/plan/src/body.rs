@@ -55,28 +55,29 @@ impl<'a> Body<'a> {
         // Offsets are kept in 32 bits.
         let len = len.min(text.len()).min(u32::MAX as usize >> 1);
         self.bytes = text.get(..len).unwrap_or(&[]);
-        let mut at = 0u32;
-        let mut rest = self.bytes;
-        while !rest.is_empty() {
-            let Some(insn) = insn::decode(rest) else {
+        let mut at = 0usize;
+        // The last instruction may be decoded with bytes behind the function in view.
+        while at < len {
+            let code = text.get(at..).unwrap_or(&[]);
+            let addr = self.start.wrapping_add(at as u64);
+            let found = match insn::quick(code) {
+                Some((len, flow)) => {
+                    let bytes = code.get(..usize::from(len)).unwrap_or(&[]);
+                    let direct = matches!(flow, Flow::Jump | Flow::Branch | Flow::Call);
+                    let target = || insn::relative_target(bytes, addr);
+                    Some((len, flow, direct.then(target).flatten()))
+                }
+                None => insn::decode(code).map(|i| (i.len, i.flow, i.target(code, addr))),
+            };
+            let next = |insn_len: u8| at.wrapping_add(usize::from(insn_len));
+            let Some((insn_len, flow, target)) = found.filter(|found| next(found.0) <= len) else {
                 self.broken = true;
                 break;
             };
-            self.steps.push(Step { at, len: insn.len, flow: insn.flow });
-            match insn.flow {
-                Flow::Jump | Flow::Branch | Flow::Call => {
-                    let addr = self.start.wrapping_add(u64::from(at));
-                    if let Some(target) = insn.target(rest, addr)
-                        && let Some(offset) = self.offset(target)
-                    {
-                        self.targets.push(offset);
-                    }
-                }
-                Flow::JumpIndirect => self.indirect = true,
-                _ => {}
-            }
-            at = at.wrapping_add(u32::from(insn.len));
-            rest = rest.get(usize::from(insn.len)..).unwrap_or(&[]);
+            self.steps.push(Step { at: at as u32, len: insn_len, flow });
+            self.indirect |= flow == Flow::JumpIndirect;
+            self.targets.extend(target.and_then(|target| self.offset(target)));
+            at = next(insn_len);
         }
         self.targets.sort_unstable();
         !self.bytes.is_empty()

@@ -1,62 +1,41 @@
 //! Searching text for bytes: fast, because all of an object's text passes through here at start-up.
 //!
-//! Both searches compare 64 positions at a time with SSE2, which every x86-64 has, and look closer
-//! only at the positions that the compares mark.
+//! Both searches test 64 positions at a time with straight-line code, which the compiler turns into
+//! vector compares, and look closer only at the positions that pass.
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::arch::x86_64::{
-    __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-    _mm_set1_epi8,
-};
 use core::ops::Range;
 
 use crate::read::i32_at;
 
-/// Positions compared at a time.
+/// Positions tested at a time.
 const BLOCK: usize = 64;
 
-/// Sixteen bytes and, in the second vector, the sixteen that begin one byte later.
-fn load(bytes: &[u8; 17]) -> (__m128i, __m128i) {
-    let vector = |bytes: &[u8]| {
-        let (low, high) = bytes.split_at_checked(8).unwrap_or((&[], &[]));
-        let half = |half: &[u8]| half.first_chunk().copied().map_or(0, i64::from_le_bytes);
-        _mm_set_epi64x(half(high), half(low))
-    };
-    (vector(bytes.first_chunk::<16>().unwrap_or(&[0; 16])), vector(bytes.last_chunk::<16>().unwrap_or(&[0; 16])))
-}
-
-/// A vector of one byte.
-fn all(byte: u8) -> __m128i {
-    _mm_set1_epi8(byte.cast_signed())
-}
-
-/// Marks positions by a test on each byte and the one behind it: bit n of the result stands for
-/// the pair at offset n of the block.
+/// Tests each byte of a block together with the one behind it: bit n of the result stands for the
+/// pair at offset n.
 #[inline]
-fn mark(block: &[u8; BLOCK + 1], test: impl Fn(__m128i, __m128i) -> __m128i) -> u64 {
+fn mark(block: &[u8; BLOCK + 1], test: impl Fn(u8, u8) -> bool) -> u64 {
+    let (_, moved) = block.split_at(1);
+    let mut passed = [0u8; BLOCK];
+    for ((passed, first), second) in passed.iter_mut().zip(block).zip(moved) {
+        *passed = u8::from(test(*first, *second));
+    }
     let mut marks = 0u64;
-    for part in [48usize, 32, 16, 0] {
-        let Some(bytes) = block.get(part..).and_then(<[u8]>::first_chunk::<17>) else { continue };
-        let (first, second) = load(bytes);
-        let bits = _mm_movemask_epi8(test(first, second)).cast_unsigned();
-        marks = marks << 16 | u64::from(bits);
+    for eight in passed.rchunks_exact(8) {
+        let eight = u64::from_le_bytes(eight.first_chunk().copied().unwrap_or([0; 8]));
+        // Gathers the lowest bit of each byte in the highest byte, first byte lowest.
+        marks = marks << 8 | eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
     }
     marks
 }
 
-/// Calls `found` with the offset of every pair of bytes that passes the test, which is given once
-/// for vectors and once for bytes.
+/// Calls `found` with the offset of every pair of bytes that passes the test.
 #[inline]
-fn pairs(
-    text: &[u8],
-    vectors: impl Fn(__m128i, __m128i) -> __m128i,
-    bytes: impl Fn(u8, u8) -> bool,
-    mut found: impl FnMut(usize),
-) {
+fn pairs(text: &[u8], test: impl Fn(u8, u8) -> bool, mut found: impl FnMut(usize)) {
     let mut at = 0usize;
     while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let mut marks = mark(block, &vectors);
+        let mut marks = mark(block, &test);
         while marks != 0 {
             found(at.wrapping_add(marks.trailing_zeros() as usize));
             marks &= marks.wrapping_sub(1);
@@ -65,7 +44,7 @@ fn pairs(
     }
     for (index, pair) in text.get(at..).unwrap_or(&[]).windows(2).enumerate() {
         if let [first, second] = *pair
-            && bytes(first, second)
+            && test(first, second)
         {
             found(at.saturating_add(index));
         }
@@ -73,15 +52,21 @@ fn pairs(
 }
 
 /// Calls `found` with the offset of every pair `0f 05`, in order.
-pub fn syscall_pairs(text: &[u8], found: impl FnMut(usize)) {
-    pairs(
-        text,
-        |first, second| {
-            _mm_and_si128(_mm_cmpeq_epi8(first, all(0x0f)), _mm_cmpeq_epi8(second, all(0x05)))
-        },
-        |first, second| first == 0x0f && second == 0x05,
-        found,
-    );
+pub fn syscall_pairs(text: &[u8], mut found: impl FnMut(usize)) {
+    let test = |first: u8, second: u8| (first == 0x0f) & (second == 0x05);
+    let mut at = 0usize;
+    // Few blocks hold one, so the question is only whether this one does.
+    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
+        let (_, moved) = block.split_at(1);
+        let any = block.iter().zip(moved).fold(false, |any, (first, second)| {
+            any | test(*first, *second)
+        });
+        if any {
+            pairs(block, test, |index| found(at.saturating_add(index)));
+        }
+        at = at.saturating_add(BLOCK);
+    }
+    pairs(text.get(at..).unwrap_or(&[]), test, |index| found(at.saturating_add(index)));
 }
 
 /// A set of addresses in one stretch of text, as bits for 64-byte granules: it may say yes to an
@@ -140,16 +125,9 @@ pub(crate) fn jumps_into(text: &[u8], start: u64, set: &Granules, mut found: imp
         }
     };
     // The distance begins behind e9, or behind 0f 8x.
-    pairs(
-        text,
-        |first, second| {
-            let long = _mm_cmpeq_epi8(_mm_and_si128(second, all(0xf0)), all(0x80));
-            let long = _mm_and_si128(_mm_cmpeq_epi8(first, all(0x0f)), long);
-            _mm_or_si128(long, _mm_cmpeq_epi8(second, all(0xe9)))
-        },
-        |first, second| second == 0xe9 || (first == 0x0f && second & 0xf0 == 0x80),
-        |at| check(at.saturating_add(2)),
-    );
+    let test =
+        |first, second| (second == 0xe9) | ((first == 0x0f) & (second & 0xf0 == 0x80));
+    pairs(text, test, |at| check(at.saturating_add(2)));
     if text.first() == Some(&0xe9) {
         check(1);
     }

@@ -140,6 +140,7 @@ pub fn emit(patch: &Patch, site: &Site, bias: u64, slot_addr: u64) -> Result<Stu
         site: site.addr.wrapping_add(bias),
         reenter: reenter as u8,
         after: if is_b { after as u8 } else { 0 },
+        after_len: patch.after().len() as u8,
     };
     if let Some(head) = out.stub.bytes.first_chunk_mut() {
         *head = header.pack().to_le_bytes();

@@ -133,6 +133,10 @@ pub struct Block {
     pub altstack: Cell<AltStack>,
     /// `blocked_held` and `altstack` when the call began, for a call that is made again.
     pub before: Cell<Before>,
+    /// The mask that the call being handled waits with, if it does.
+    pub wait_mask: Cell<Option<SigSet>>,
+    /// The mask that an interrupted wait leaves in force for the handler.
+    pub waited: Cell<Option<SigSet>>,
     /// Signals that arrived while the shim was busy.
     pub deferred: [Cell<SigInfo>; DEFERRED_MAX],
     /// The kernel's mask when the first of them arrived.
@@ -256,6 +260,7 @@ impl Block {
     pub fn begin(&self) {
         let (blocked_held, altstack) = (self.blocked_held.get(), self.altstack.get());
         self.before.set(Before { blocked_held, altstack });
+        self.wait_mask.set(None);
     }
 
     /// Puts back what [`Block::begin`] noted.
@@ -385,6 +390,8 @@ fn grow() -> Result<(), i32> {
         unsafe {
             (&raw mut (*block).actions).write(Cell::new(&crate::action::PROCESS));
             (&raw mut (*block).altstack).write(Cell::new(AltStack::NONE));
+            (&raw mut (*block).wait_mask).write(Cell::new(None));
+            (&raw mut (*block).waited).write(Cell::new(None));
             (&raw mut (*block).this).write(Cell::new(addr));
             (&raw mut (*block).hstack_top).write(Cell::new(addr));
             (&raw mut (*block).next).write(AtomicPtr::new(FIRST.load(Ordering::Relaxed)));

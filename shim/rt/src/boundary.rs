@@ -11,13 +11,20 @@
 //!    `rax`;
 //! 4. in the shim's Rust code ([`Place::Busy`]): the signal must wait.
 //!
+//! What the program is shown is always an address of its own, also where the bytes there are
+//! covered by a patch; [`resume`] leads such an address back to the stub when the program returns
+//! to it.
+//!
 //! The kernel's own restarts need nothing more: after an interrupted call that restarts, the kernel
 //! has set `rip` back to the gate's `SYSCALL` and `rax` to the number, which is case 2.
 
 use crate::abi::UContext;
 use crate::block::{Block, ExitKind};
 use crate::{entry, gate, stub, usermem};
-use ia2_core::layout::{STUB_SLOT, StubHeader};
+use ia2_core::layout::STUB_LEA;
+
+/// An interrupted wait, as the kernel returns it.
+const EINTR: u64 = -4i64 as u64;
 
 /// Where a signal found a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +54,15 @@ pub fn settle(block: &Block, uc: &mut UContext) -> Place {
         }
     } else if let Some((slot, header)) = stub::header_at(rip) {
         let offset = rip - slot;
-        let reenter = u64::from(header.reenter);
-        let end = if header.after == 0 { STUB_SLOT } else { u64::from(header.after) };
-        if (reenter..end).contains(&offset) {
-            before(uc, return_address(slot, header));
+        let (reenter, tail) = (u64::from(header.reenter), u64::from(header.after));
+        if offset < reenter {
+            uc.rip = (header.site + offset).wrapping_sub(reenter);
+        } else if tail == 0 || offset < tail {
+            before(uc, header.site + 2);
+        } else {
+            after(uc, header.site + 2);
+            uc.rip += offset.saturating_sub(tail + STUB_LEA);
         }
-        // Else among the moved instructions, which run in the stub as they would in place.
     }
     Place::Program
 }
@@ -73,6 +83,9 @@ fn in_gate(block: &Block, uc: &mut UContext) -> Place {
                 restore(block, uc);
                 uc.rax = result;
                 after(uc, block.frame.get().rcx);
+                if result == EINTR {
+                    block.waited.set(block.wait_mask.get());
+                }
             }
         },
         // Outside of Rust code (for which `settle` is not called) `raw` makes one call only, the
@@ -133,40 +146,53 @@ fn restore(block: &Block, uc: &mut UContext) {
 
 /// The call that returns to `ret` has been made; `rax` is its result.
 fn after(uc: &mut UContext, ret: u64) {
-    uc.rip = ret;
-    uc.rcx = ret;
+    let next = program_address(ret);
+    uc.rip = next;
+    uc.rcx = next;
     uc.r11 = uc.eflags;
 }
 
 /// The call that returns to `ret` has not been made; `rax` is its number.
-///
-/// Where the site still begins with something that makes the call (the `SYSCALL` itself, or the
-/// jump that replaced it), the program sees its own address. Where the jump covers the `SYSCALL`
-/// from the front (form C), there is nothing to go back to but the gate.
 fn before(uc: &mut UContext, ret: u64) {
-    let in_stub = stub::header_at(ret);
-    let site = in_stub.map_or(ret.wrapping_sub(2), |(_, header)| header.site);
-    uc.rcx = site.wrapping_add(2);
+    let next = program_address(ret);
+    uc.rip = next.wrapping_sub(2);
+    uc.rcx = next;
     uc.r11 = uc.eflags;
-    let starts_call =
-        in_stub.is_some() || matches!(usermem::read::<[u8; 2]>(site), Ok([0x0f, 0x05] | [0xeb, _]));
-    if starts_call {
-        uc.rip = site;
-    } else {
-        uc.rcx = ret;
-        uc.rip = gate::GENERIC;
+}
+
+/// The address after the `SYSCALL` of a call that returns to `ret`, which may be in a stub.
+fn program_address(ret: u64) -> u64 {
+    stub::header_at(ret).map_or(ret, |(_, header)| header.site + 2)
+}
+
+/// Makes a context at a boundary of the program runnable: the reverse of [`settle`], for a context
+/// about to be returned to.
+///
+/// The bytes at its address may be covered by a patch, and then its instruction is in a stub; or
+/// they may be a `SYSCALL` that would trap, which going to the gate at once spares it.
+pub fn resume(uc: &mut UContext) {
+    if let Some((slot, header)) = stub::covering(uc.rip) {
+        let covered = header.covers();
+        if uc.rip == header.site {
+            make_call(uc);
+        } else if uc.rip < header.site {
+            // At the first byte the jump itself may run just as well.
+            uc.rip = slot + ia2_core::layout::STUB_CODE + (uc.rip - covered.start);
+        } else {
+            uc.rip = slot + u64::from(header.after) + STUB_LEA + (uc.rip - header.site - 2);
+        }
+    } else if usermem::read::<[u8; 2]>(uc.rip) == Ok([0x0f, 0x05]) && !gate::contains(uc.rip) {
+        make_call(uc);
     }
 }
 
-fn return_address(slot: u64, header: StubHeader) -> u64 {
-    if header.after == 0 { header.site + 2 } else { slot + u64::from(header.after) }
-}
-
-/// Redirects a context that is about to execute an unpatched `SYSCALL` to the gate, which spares
-/// it the trap. For contexts that the program returns to from a handler.
-pub fn shortcut(uc: &mut UContext) {
-    if !gate::contains(uc.rip) && usermem::read::<[u8; 2]>(uc.rip) == Ok([0x0f, 0x05]) {
-        uc.rcx = uc.rip.wrapping_add(2);
-        uc.rip = gate::GENERIC;
-    }
+/// Makes the call whose `SYSCALL` is at `rip`. Its tail, if instructions moved from behind it, is
+/// where the program's address is covered, so the return goes there by [`stub::covering`].
+fn make_call(uc: &mut UContext) {
+    let next = uc.rip.wrapping_add(2);
+    uc.rcx = match stub::covering(uc.rip) {
+        Some((slot, header)) if header.after != 0 => slot + u64::from(header.after),
+        _ => next,
+    };
+    uc.rip = gate::GENERIC;
 }

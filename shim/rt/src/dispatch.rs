@@ -34,6 +34,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
         nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
         nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
+        nr::RT_SIGTIMEDWAIT => mask::rt_sigtimedwait(block, args),
         nr::RT_SIGRETURN => {
             sigframe::rt_sigreturn(block, state::MIN_ALTSTACK.load(Ordering::Relaxed));
         }

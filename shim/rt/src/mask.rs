@@ -1,8 +1,12 @@
 //! The calls that take a signal mask.
 //!
-//! The kernel must never block a held signal, and the program must never notice. Almost every mask
-//! has none of them: such a call passes untouched. Where one has, the kernel reads a copy without
-//! them, and what the program asked for is kept in [`Block::blocked_held`].
+//! The kernel must never block a held signal, and the program must never notice. The kernel reads a
+//! copy of the mask without them, and what the program asked for is kept in
+//! [`Block::blocked_held`]. Most calls of rt_sigprocmask have no held signal: they pass untouched.
+//!
+//! A wait that a signal interrupts leaves its mask in force for the handler, while the frame has
+//! the mask from before the wait. The kernel knows the former only until the shim's own handler
+//! runs with all blocked, so it is kept in [`Block::wait_mask`].
 
 use crate::abi::SigInfo;
 use crate::abi::errno::EINVAL;
@@ -108,6 +112,23 @@ pub fn rt_sigpending(block: &Block, args: [u64; 6]) {
     block.done(written.map_or_else(|errno| -i64::from(errno), |()| 0));
 }
 
+/// rt_sigtimedwait(2): takes a held signal that waits in the shim, or passes.
+pub fn rt_sigtimedwait(block: &Block, args: [u64; 6]) {
+    let [set_addr, info_addr, _, size, ..] = args;
+    let pending = block.pending_held.get();
+    if pending == 0 || size != 8 {
+        return block.pass();
+    }
+    let wanted = usermem::read::<SigSet>(set_addr).map_or(0, |set| set & pending);
+    let mut waiting = HELD_ORDER.iter().zip(&block.pending_info);
+    let Some((sig, info)) = waiting.find(|(sig, _)| has(wanted, **sig)) else {
+        return block.pass();
+    };
+    block.pending_held.set(pending & !only(*sig));
+    let written = if info_addr == 0 { Ok(()) } else { usermem::write(info_addr, &info.get()) };
+    block.done(written.map_or_else(|errno| -i64::from(errno), |()| i64::from(*sig)));
+}
+
 /// The calls that wait with another mask, and the ones that make a descriptor of one.
 pub fn with_mask(block: &Block, number: u32, args: [u64; 6]) {
     let place = match number {
@@ -117,15 +138,16 @@ pub fn with_mask(block: &Block, number: u32, args: [u64; 6]) {
         nr::EPOLL_PWAIT | nr::EPOLL_PWAIT2 => Where::Arg(4),
         _ => Where::Boxed, // pselect6, io_pgetevents
     };
-    match replaced(block, place, args) {
-        Some(args) => block.pass_args(args),
-        None => block.pass(),
+    let Some((args, set)) = replaced(block, place, args) else { return block.pass() };
+    if !matches!(number, nr::SIGNALFD | nr::SIGNALFD4) {
+        block.wait_mask.set(Some(set));
     }
+    block.pass_args(args);
 }
 
-/// The arguments with the mask replaced by one without held signals; `None` if it has none, or
-/// cannot be read (then the kernel finds the same).
-fn replaced(block: &Block, place: Where, mut args: [u64; 6]) -> Option<[u64; 6]> {
+/// The arguments with the mask replaced by one without held signals, and the mask; `None` if there
+/// is none, or it cannot be read (then the kernel finds the same).
+fn replaced(block: &Block, place: Where, mut args: [u64; 6]) -> Option<([u64; 6], SigSet)> {
     let (slot, mask_addr, new) = match place {
         Where::Arg(index) => {
             let slot = args.get_mut(index)?;
@@ -146,12 +168,9 @@ fn replaced(block: &Block, place: Where, mut args: [u64; 6]) -> Option<[u64; 6]>
         return None;
     }
     let set = usermem::read::<SigSet>(mask_addr).ok()?;
-    if set & HELD == 0 {
-        return None;
-    }
     block.kernel_set.set(set & !HELD);
     *slot = new;
-    Some(args)
+    Some((args, set))
 }
 
 fn addr_of<T>(cell: &core::cell::Cell<T>) -> u64 {

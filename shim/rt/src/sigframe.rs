@@ -87,7 +87,7 @@ pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
         block.altstack.set(new);
     }
     frame.uc.stack = block.kernel_altstack();
-    boundary::shortcut(&mut frame.uc);
+    boundary::resume(&mut frame.uc);
     block.return_frame.set(MaybeUninit::new(ReturnFrame { frame }));
     block.return_rsp.set(block.return_frame.as_ptr().addr() as u64 + 8);
 }

@@ -89,8 +89,15 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         return Next::Return;
     }
     block.in_shim.store(1, Ordering::Relaxed);
+    block.waited.set(None);
     let next = match boundary::settle(block, uc) {
-        Place::Program => deliver(block, sig, info, uc),
+        Place::Program => {
+            let next = deliver(block, sig, info, uc);
+            if next == Next::Return {
+                boundary::resume(uc);
+            }
+            next
+        }
         Place::Busy => {
             defer(block, info, uc);
             Next::Return
@@ -196,9 +203,11 @@ fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
         return die_of(SIGSEGV, &forced, uc, false);
     };
     let own = if action.flags & sa::NODEFER != 0 { 0 } else { only(sig) };
-    let added = (action.mask | own) & !UNBLOCKABLE;
-    block.blocked_held.set(block.blocked_held.get() | (added & HELD));
-    start_handler(block, sig, rsp, &action, uc, (uc.sigmask | added) & !HELD);
+    // An interrupted wait: its mask is in force, while the frame has the one from before it.
+    let base = block.waited.replace(None).unwrap_or(uc.sigmask | block.blocked_held.get());
+    let mask = (base | action.mask | own) & !UNBLOCKABLE;
+    block.blocked_held.set(mask & HELD);
+    start_handler(block, sig, rsp, &action, uc, mask & !HELD);
     Next::Leave
 }
 

@@ -16,12 +16,19 @@ struct Arena {
     end: AtomicU64,
     /// First free slot.
     next: AtomicU64,
+    /// The slots are in the order of their sites.
+    sorted: AtomicU64,
 }
 
 const MAX: usize = 64;
-static ARENAS: [Arena; MAX] =
-    [const { Arena { start: AtomicU64::new(0), end: AtomicU64::new(0), next: AtomicU64::new(0) } };
-        MAX];
+static ARENAS: [Arena; MAX] = [const {
+    Arena {
+        start: AtomicU64::new(0),
+        end: AtomicU64::new(0),
+        next: AtomicU64::new(0),
+        sorted: AtomicU64::new(0),
+    }
+}; MAX];
 static LEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of an arena that is made late.
@@ -33,7 +40,8 @@ fn arenas() -> impl Iterator<Item = &'static Arena> {
     ARENAS.iter().take(LEN.load(Ordering::Acquire))
 }
 
-/// Makes an arena known whose slots below `next` are filled. False if there is no room for it.
+/// Makes an arena known whose slots below `next` are filled, in the order of their sites. False if
+/// there is no room for it.
 ///
 /// The caller holds [`crate::lock::PATCH`], or is boot.
 pub fn register(start: u64, end: u64, next: u64) -> bool {
@@ -41,6 +49,7 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
     let Some(arena) = ARENAS.get(len) else { return false };
     arena.end.store(end, Ordering::Relaxed);
     arena.next.store(next, Ordering::Relaxed);
+    arena.sorted.store(u64::from(next != start), Ordering::Relaxed);
     arena.start.store(start, Ordering::Relaxed);
     LEN.store(len + 1, Ordering::Release);
     true
@@ -56,6 +65,34 @@ pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
     let slot = addr & !(STUB_SLOT - 1);
     let word = usermem::read::<u64>(slot).ok()?;
     Some((slot, StubHeader::unpack(word)))
+}
+
+/// The slot that runs the instruction at `addr`, if a patch covers it.
+#[must_use]
+pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
+    arenas().find_map(|arena| {
+        let start = arena.start.load(Ordering::Relaxed);
+        let slots = (arena.next.load(Ordering::Relaxed) - start) / STUB_SLOT;
+        let header = |index: u64| {
+            let slot = start + index * STUB_SLOT;
+            usermem::read::<u64>(slot).ok().map(|word| (slot, StubHeader::unpack(word)))
+        };
+        let covers = |found: &(u64, StubHeader)| found.1.covers().contains(&addr);
+        if arena.sorted.load(Ordering::Relaxed) == 0 {
+            return (0..slots).filter_map(header).find(covers);
+        }
+        // The first slot whose site is at or past the address, or the one before it.
+        let (mut low, mut high) = (0, slots);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if header(middle)?.1.site < addr { low = middle + 1 } else { high = middle }
+        }
+        [low.checked_sub(1), (low < slots).then_some(low)]
+            .into_iter()
+            .flatten()
+            .filter_map(header)
+            .find(covers)
+    })
 }
 
 /// A free slot within reach of `site`, mapping an arena if there is none. The caller holds
@@ -106,6 +143,7 @@ pub fn fill(slot: u64, bytes: &[u8; STUB_SLOT as usize]) -> bool {
     let copied = usermem::copy(slot, from, bytes.len()).is_ok();
     let sealed = sys::mprotect(page, 4096, PROT_READ | PROT_EXEC).is_ok();
     if copied {
+        arena.sorted.store(0, Ordering::Relaxed);
         arena.next.store(slot + STUB_SLOT, Ordering::Release);
     }
     copied && sealed

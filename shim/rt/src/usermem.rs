@@ -59,6 +59,8 @@ unsafe impl Plain for [u8; 8] {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigAction {}
 // SAFETY: structure of integers.
+unsafe impl Plain for crate::abi::SigInfo {}
+// SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigFrame {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::CloneArgs {}
