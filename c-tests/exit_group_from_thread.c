@@ -1,5 +1,7 @@
 // A thread's exit_group ends a process whose other threads are blocked and busy.
 //#Exit: 42
+// Without a backstop a call from a site that cannot be rewritten is not seen, and neither is the end.
+//#Backstop: strict,inspected,sud
 #include "harness.h"
 
 static pthread_barrier_t all;

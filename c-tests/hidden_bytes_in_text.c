@@ -1,5 +1,6 @@
 // `0f 05` that is not an instruction stays as it is: in an immediate, in a displacement, in data
 // between functions; and the code that holds it works.
+//#Flags: -rdynamic
 #include "harness.h"
 
 extern const unsigned char data_in_text[16], hidden_immediate[], hidden_end[];

@@ -33,17 +33,18 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    /// All rows, floors before what is compared with them.
+    /// All rows. Each row of the shim stands next to its floor, so that the two are measured within
+    /// milliseconds of each other.
     pub(crate) const ALL: [Self; 10] = [
         Self::Native,
-        Self::NumberFilter,
-        Self::AddressFilter,
-        Self::Dispatch,
-        Self::BareSigsys,
-        Self::Strict,
-        Self::Inspected,
-        Self::Sud,
         Self::NoBackstop,
+        Self::AddressFilter,
+        Self::Strict,
+        Self::NumberFilter,
+        Self::Inspected,
+        Self::Dispatch,
+        Self::Sud,
+        Self::BareSigsys,
         Self::Trapped,
     ];
 

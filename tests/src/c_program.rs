@@ -5,10 +5,11 @@
 use crate::artifacts::{target, workspace};
 use crate::run::{End, Run, run};
 use crate::way::{Session, Way};
+use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// How long a program may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ pub struct Directives {
     pub backstops: Vec<String>,
     /// `Args`
     pub args: Vec<String>,
+    /// `Flags`: for the compiler.
+    pub flags: Vec<String>,
     /// `Exit`: how it ends.
     pub end: End,
     /// `Library`: a C file made into a shared library beside the program.
@@ -43,10 +46,12 @@ impl Directives {
     #[must_use]
     pub fn parse(name: &str, text: &str) -> Self {
         let list = |value: &str| value.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let words = |value: &str| value.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let mut found = Self {
             libcs: list("glibc,musl"),
             backstops: list("strict,inspected,sud,none"),
             args: Vec::new(),
+            flags: Vec::new(),
             end: End::Exit(0),
             libraries: Vec::new(),
             max_traps: None,
@@ -59,7 +64,8 @@ impl Directives {
             match key {
                 "Libc" => found.libcs = list(value),
                 "Backstop" => found.backstops = list(value),
-                "Args" => found.args = value.split_whitespace().map(str::to_owned).collect(),
+                "Args" => found.args = words(value),
+                "Flags" => found.flags = words(value),
                 "Exit" => {
                     let number = number().unwrap_or_else(|e| panic!("{name}: {line}: {e}"));
                     found.end = match value.starts_with("signal ") {
@@ -183,7 +189,7 @@ impl CProgram {
                 compiler(&self.libc),
                 &sources().join(format!("{}.c", self.name)),
                 &output,
-                &["-rdynamic", "-ldl"],
+                &self.directives.flags.iter().map(String::as_str).collect::<Vec<_>>(),
             )?;
             for library in &self.directives.libraries {
                 let shared = folder.join(library).with_extension("so");
@@ -216,11 +222,13 @@ impl CProgram {
         result.as_ref().map_err(String::clone)
     }
 
-    /// Whether it is to be run in this way.
+    /// Whether it is to be run in this way. Without a backstop, a call from a site that cannot be
+    /// rewritten is not seen, and musl has such sites in the middle of its signal handling.
     #[must_use]
     pub fn wants(&self, way: Way) -> bool {
         match way {
             Way::Native => true,
+            Way::Preloaded { backstop: "none", .. } if self.libc == "musl" => false,
             Way::Preloaded { backstop, .. } => {
                 self.directives.backstops.iter().any(|wanted| wanted == backstop)
             }

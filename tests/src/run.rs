@@ -2,13 +2,14 @@
 
 #![allow(unsafe_code, reason = "pidfd_open, poll, kill and wait have no safe form in std")]
 
-use std::fmt;
+use core::fmt;
+use core::time::Duration;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! A server that a test starts and stops.
 
 use crate::run::{End, send, spawn, wait};
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A loopback port that was free a moment ago.
 ///

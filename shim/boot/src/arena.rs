@@ -88,11 +88,12 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let is_last = block.addr() + layout.size() == ARENA.next.get();
-        if let Some(end) = block.addr().checked_add(new_size) {
-            if is_last && end <= ARENA.end.get() {
-                ARENA.next.set(end);
-                return block;
-            }
+        if let Some(end) = block.addr().checked_add(new_size)
+            && is_last
+            && end <= ARENA.end.get()
+        {
+            ARENA.next.set(end);
+            return block;
         }
         let Ok(new_layout) = Layout::from_size_align(new_size, layout.align()) else {
             return ptr::null_mut();

@@ -65,10 +65,10 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
         let Some(head) = head.filter(|r| r.offset == 0 && r.path == region.path).last() else {
             continue;
         };
-        if let Some(object) = object(head, &regions) {
-            if !(object.start..object.end).contains(&own) {
-                list.push(object);
-            }
+        if let Some(object) = object(head, &regions)
+            && !(object.start..object.end).contains(&own)
+        {
+            list.push(object);
         }
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();

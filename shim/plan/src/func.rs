@@ -72,8 +72,11 @@ impl<'a> Functions<'a> {
         let next = starts.get(next).copied().unwrap_or(u64::MAX);
         let text = self.image.text_at(start)?;
         let end = next.min(ceiling).min(start.saturating_add(text.len() as u64));
-        (start >= floor && addr < end)
-            .then_some(Function { range: start..end, signal: false, lsda: None })
+        (start >= floor && addr < end).then_some(Function {
+            range: start..end,
+            signal: false,
+            lsda: None,
+        })
     }
 
     /// The functions before and after `function` that begin or end within `reach` bytes of it.

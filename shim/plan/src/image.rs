@@ -184,8 +184,7 @@ impl<'a> Image<'a> {
         mut segments: Vec<Segment<'a>>,
     ) -> Result<Self, ElfError> {
         segments.sort_unstable_by_key(|segment| segment.vaddr);
-        let mut image =
-            Self { segments, eh_frame_hdr: None, eh_frame: None, tables: Vec::new() };
+        let mut image = Self { segments, eh_frame_hdr: None, eh_frame: None, tables: Vec::new() };
         for index in 0..phnum {
             let at = index.saturating_mul(PHDR_LEN);
             let header = ProgramHeader::read(phdrs, at)
@@ -260,7 +259,8 @@ impl<'a> Image<'a> {
         const DT_GNU_HASH: u64 = 0x6fff_fef5;
         let Some(bytes) = self.at(addr) else { return };
         let bytes = usize::try_from(size).ok().and_then(|size| bytes.get(..size)).unwrap_or(bytes);
-        let (mut symtab, mut strtab, mut strsz, mut hash, mut gnu_hash) = (None, None, 0, None, None);
+        let (mut symtab, mut strtab, mut strsz, mut hash, mut gnu_hash) =
+            (None, None, 0, None, None);
         for entry in bytes.chunks_exact(16) {
             let (Some(tag), Some(value)) = (u64_at(entry, 0), u64_at(entry, 8)) else { break };
             let pointed = || self.at(value).or_else(|| self.at(value.wrapping_sub(bias)));

@@ -181,6 +181,10 @@ pub struct ObjectPlan {
 /// Plans `image`.
 #[must_use]
 pub fn plan(image: &Image<'_>) -> ObjectPlan {
+    let candidates = candidates(image);
+    if candidates.is_empty() {
+        return ObjectPlan::default();
+    }
     let mut planner = Planner {
         image,
         functions: Functions::new(image),
@@ -189,11 +193,22 @@ pub fn plan(image: &Image<'_>) -> ObjectPlan {
         islands: BTreeSet::new(),
         quiet: Vec::new(),
         claims: Vec::new(),
-        plan: ObjectPlan::default(),
+        plan: ObjectPlan { candidates: candidates.len(), ..ObjectPlan::default() },
     };
-    planner.decide_all();
+    planner.decide_all(&candidates);
     planner.verify();
     planner.plan
+}
+
+/// The addresses of all pairs `0f 05` in text, sorted.
+fn candidates(image: &Image<'_>) -> Vec<u64> {
+    let mut found = Vec::new();
+    for segment in image.segments.iter().filter(|segment| segment.exec) {
+        scan::syscall_pairs(segment.bytes, |at| found.push(segment.vaddr.wrapping_add(at as u64)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// Where control may enter a function other than by its own direct branches.
@@ -239,18 +254,8 @@ const OPEN: Result<Patch, Refusal> = Err(Refusal::LateUnproven);
 
 impl Planner<'_> {
     /// Decides every site from what its own function shows.
-    fn decide_all(&mut self) {
-        let mut candidates = Vec::new();
-        for segment in self.image.segments.iter().filter(|segment| segment.exec) {
-            scan::syscall_pairs(segment.bytes, |at| {
-                candidates.push(segment.vaddr.wrapping_add(at as u64));
-            });
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        self.plan.candidates = candidates.len();
-
-        let mut rest = candidates.as_slice();
+    fn decide_all(&mut self, candidates: &[u64]) {
+        let mut rest = candidates;
         while let Some((first, others)) = rest.split_first() {
             let Some(function) = self.functions.find(*first) else {
                 self.no_function(*first);

@@ -58,9 +58,8 @@ pub fn syscall_pairs(text: &[u8], mut found: impl FnMut(usize)) {
     // Few blocks hold one, so the question is only whether this one does.
     while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
         let (_, moved) = block.split_at(1);
-        let any = block.iter().zip(moved).fold(false, |any, (first, second)| {
-            any | test(*first, *second)
-        });
+        let any =
+            block.iter().zip(moved).fold(false, |any, (first, second)| any | test(*first, *second));
         if any {
             pairs(block, test, |index| found(at.saturating_add(index)));
         }
@@ -84,10 +83,10 @@ impl Granules {
         Self { base: span.start & !63, bits: vec![0; words] }
     }
 
-    /// Which word and bit stand for `addr`.
-    fn place(&self, addr: u64) -> (usize, u64) {
+    /// Which word and bit stand for `addr`; no word does if it lies outside the span.
+    fn place(&self, addr: u64) -> (usize, u32) {
         let granule = addr.wrapping_sub(self.base) >> 6;
-        (usize::try_from(granule >> 6).unwrap_or(usize::MAX), 1u64.rotate_left(granule as u32 & 63))
+        ((granule >> 6) as usize, granule as u32 & 63)
     }
 
     /// Adds the granules that touch `window`.
@@ -96,7 +95,7 @@ impl Granules {
         while addr < window.end {
             let (word, bit) = self.place(addr);
             if let Some(word) = self.bits.get_mut(word) {
-                *word |= bit;
+                *word |= 1u64.wrapping_shl(bit);
             }
             let Some(next) = addr.checked_add(64) else { break };
             addr = next;
@@ -106,7 +105,7 @@ impl Granules {
     /// Whether `addr` may be in the set.
     pub(crate) fn may_hold(&self, addr: u64) -> bool {
         let (word, bit) = self.place(addr);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
+        self.bits.get(word).is_some_and(|word| word.wrapping_shr(bit) & 1 != 0)
     }
 }
 
@@ -125,8 +124,7 @@ pub(crate) fn jumps_into(text: &[u8], start: u64, set: &Granules, mut found: imp
         }
     };
     // The distance begins behind e9, or behind 0f 8x.
-    let test =
-        |first, second| (second == 0xe9) | ((first == 0x0f) & (second & 0xf0 == 0x80));
+    let test = |first, second| (second == 0xe9) | ((first == 0x0f) & (second & 0xf0 == 0x80));
     pairs(text, test, |at| check(at.saturating_add(2)));
     if text.first() == Some(&0xe9) {
         check(1);

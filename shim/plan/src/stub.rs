@@ -153,11 +153,7 @@ pub fn emit(patch: &Patch, site: &Site, bias: u64, slot_addr: u64) -> Result<Stu
 ///
 /// # Errors
 /// [`Refusal::NoStubMemory`] if the slot is out of a jump's reach.
-pub fn writes(
-    patch: &Patch,
-    bias: u64,
-    slot_addr: u64,
-) -> Result<[Option<Write>; 2], Refusal> {
+pub fn writes(patch: &Patch, bias: u64, slot_addr: u64) -> Result<[Option<Write>; 2], Refusal> {
     let start = patch.start.wrapping_add(bias);
     let code = slot_addr.wrapping_add(STUB_CODE);
     let Some(island) = patch.island else {

@@ -2,7 +2,9 @@
 //! unwinder may land in them.
 //!
 //! The index `.eh_frame_hdr` is sorted, so a function is found by bisection, and only the entries
-//! of functions that matter are read. Where there is no index, `.eh_frame` is walked once.
+//! of functions that matter are read. Static programs often have no index: then `.eh_frame` is
+//! walked once. In a file its section header tells where it is; in memory nothing does, so it is
+//! found by its first record, which is the same 16 bytes in every program (see [`FIRST`]).
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -30,6 +32,14 @@ struct Cie {
     signal: bool,
 }
 
+/// How `.eh_frame` begins: the CIE of the C start-up file. Length 20, no CIE pointer, version 1,
+/// augmentation `zR`, code alignment 1, data alignment -8, return address in column 16, one byte of
+/// augmentation data.
+const FIRST: [u8; 17] = *b"\x14\0\0\0\0\0\0\0\x01zR\0\x01\x78\x10\x01\x1b";
+
+/// Entries that must follow [`FIRST`] for it to be believed.
+const BELIEVED: usize = 8;
+
 /// An encoded pointer that is not there.
 const OMIT: u8 = 0xff;
 
@@ -53,7 +63,7 @@ impl<'a> Unwind<'a> {
         let index = match (sorted, &image.eh_frame) {
             (Some(sorted), _) => sorted,
             (None, Some(frames)) => Self::walk(image, frames),
-            (None, None) => Index::Listed(Vec::new()),
+            (None, None) => Self::search(image),
         };
         Self { image, index }
     }
@@ -71,18 +81,42 @@ impl<'a> Unwind<'a> {
         Some(Index::Sorted { base, pairs: bytes.get(12..)?.get(..len)? })
     }
 
+    /// Searches the constants of the object for `.eh_frame`.
+    fn search(image: &'a Image<'a>) -> Index<'a> {
+        for segment in image.segments.iter().filter(|segment| !segment.exec && !segment.write) {
+            // The section is aligned to eight bytes.
+            let first = segment.vaddr.wrapping_neg() & 7;
+            let aligned = segment.bytes.get(first as usize..).unwrap_or(&[]);
+            for (index, word) in aligned.chunks_exact(8).enumerate() {
+                if !FIRST.starts_with(word) {
+                    continue;
+                }
+                let offset = first.wrapping_add((index as u64) << 3);
+                let addr = segment.vaddr.wrapping_add(offset);
+                if segment.bytes.get(offset as usize..).is_some_and(|b| b.starts_with(&FIRST)) {
+                    let end = segment.vaddr.saturating_add(segment.bytes.len() as u64);
+                    let found = Self::walk(image, &(addr..end));
+                    if matches!(&found, Index::Listed(list) if list.len() >= BELIEVED) {
+                        return found;
+                    }
+                }
+            }
+        }
+        Index::Listed(Vec::new())
+    }
+
     /// Makes a list from `.eh_frame` itself.
     fn walk(image: &'a Image<'a>, frames: &Range<u64>) -> Index<'a> {
         let mut list = Vec::new();
         let mut addr = frames.start;
         while addr < frames.end {
             let Some(length) = image.at(addr).and_then(|bytes| u32_at(bytes, 0)) else { break };
-            // 0 ends the section's part from one object; 64-bit entries do not occur in practice.
-            if length == u32::MAX {
+            // 0 ends the section; 64-bit entries do not occur in practice.
+            if length == 0 || length == u32::MAX {
                 break;
             }
-            if length != 0
-                && let Some(fde) = read_fde(image, addr)
+            if let Some(fde) = read_fde(image, addr)
+                && image.is_text(fde.range.start)
             {
                 list.push((fde.range.start, addr));
             }

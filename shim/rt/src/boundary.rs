@@ -9,7 +9,7 @@
 //!    the thread is put back to its `SYSCALL`, number in `rax`;
 //! 3. there, with the call **made**: the thread is put forward behind its `SYSCALL`, result in
 //!    `rax`;
-//! 4. in the shim's Rust code ([`Place::Busy`]): the signal must wait.
+//! 4. in the shim's Rust code: the signal must wait, and is not brought here ([`crate::signal`]).
 //!
 //! What the program is shown is always an address of its own, also where the bytes there are
 //! covered by a patch; [`resume`] leads such an address back to the stub when the program returns
@@ -26,17 +26,8 @@ use ia2_core::layout::STUB_LEA;
 /// An interrupted wait, as the kernel returns it.
 const EINTR: u64 = -4i64 as u64;
 
-/// Where a signal found a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The context is at a boundary of the program (now).
-    Program,
-    /// The shim is at work: the signal must wait.
-    Busy,
-}
-
 /// Moves an interrupted context to the boundary.
-pub fn settle(block: &Block, uc: &mut UContext) -> Place {
+pub fn settle(block: &Block, uc: &mut UContext) {
     let rip = uc.rip;
     if gate::contains(rip) {
         return in_gate(block, uc);
@@ -59,23 +50,23 @@ pub fn settle(block: &Block, uc: &mut UContext) -> Place {
             uc.rip = (header.site + offset).wrapping_sub(reenter);
         } else if tail == 0 || offset < tail {
             before(uc, header.site + 2);
-        } else {
+        } else if offset == tail {
             after(uc, header.site + 2);
-            uc.rip += offset.saturating_sub(tail + STUB_LEA);
+        } else {
+            uc.rip = (header.site + 2 + offset).wrapping_sub(tail + STUB_LEA);
         }
     }
-    Place::Program
 }
 
-fn in_gate(block: &Block, uc: &mut UContext) -> Place {
+fn in_gate(block: &Block, uc: &mut UContext) {
     match uc.rip {
         gate::FAST_COUNTED..=gate::FAST => before(uc, uc.rcx),
         gate::FAST_SYSCALL => before(uc, block.ret.get()),
-        gate::FAST_AFTER => after(uc, block.ret.get()),
         gate::FAST_JMP => after(uc, uc.rcx),
+        rip if (gate::FAST_AFTER..gate::FAST_JMP).contains(&rip) => after(uc, block.ret.get()),
         gate::GENERIC => before(uc, uc.rcx),
         rip if rip > gate::GENERIC && rip < gate::GENERIC_END => before(uc, block.ret.get()),
-        rip if rip >= gate::ARGS && rip < gate::POST_END => match block.exit_kind.get() {
+        rip if (gate::ARGS..gate::POST_END).contains(&rip) => match block.exit_kind.get() {
             ExitKind::Unmask => unmasked(block, uc),
             _ if rip == gate::ARGS => remake(block, uc),
             _ => {
@@ -91,13 +82,12 @@ fn in_gate(block: &Block, uc: &mut UContext) -> Place {
         // Outside of Rust code (for which `settle` is not called) `raw` makes one call only, the
         // rt_sigreturn of an exit. Past it, the kernel has refused the frame.
         gate::RAW => remake(block, uc),
-        gate::RAW_AFTER => {
+        rip if (gate::RAW_AFTER..gate::GATE_END).contains(&rip) => {
             restore(block, uc);
             after(uc, block.frame.get().rcx);
         }
-        _ => return Place::Busy,
+        _ => {} // nothing that is executed, but for the traps between the parts
     }
-    Place::Program
 }
 
 /// The call in the frame has not been made, and what the dispatch changed for it is put back.

@@ -23,6 +23,13 @@
 //! task that shares the block, which is why fork, vfork and clone never come here with a child
 //! that has no block of its own.
 //!
+//! # The jump to the next instruction
+//!
+//! Behind each `SYSCALL` stands a `jmp` to the next instruction. Without it the indirect jump is
+//! mispredicted every time on Intel's server cores (measured on family 6 model 207: +9 ns for a
+//! call, +3 ns with it): predictors of indirect jumps go by the branches taken before, and behind a
+//! SYSRET there is none that they may use.
+//!
 //! # generic
 //!
 //! Looks `eax` up in the table without touching the flags (there is no stack to save them on):
@@ -40,19 +47,19 @@ pub const FAST_COUNTED: u64 = GATE + 0x0a;
 pub const FAST: u64 = GATE + 0x20;
 /// Its `SYSCALL`.
 pub const FAST_SYSCALL: u64 = GATE + 0x29;
-/// The instruction after it, `mov gs:ret,%rcx`: the call is done.
+/// The instruction after it: the call is done, the return address in the block.
 pub const FAST_AFTER: u64 = GATE + 0x2b;
-/// Its last instruction, `jmp *%rcx`.
-pub const FAST_JMP: u64 = GATE + 0x34;
+/// Its last instruction, `jmp *%rcx`: the return address is in `rcx`.
+pub const FAST_JMP: u64 = GATE + 0x36;
 /// One past the end of `fast`.
-pub const FAST_END: u64 = GATE + 0x36;
+pub const FAST_END: u64 = GATE + 0x38;
 /// `generic`: look the number up and jump on.
 pub const GENERIC: u64 = GATE + 0x80;
 /// One past the end of `generic`.
 pub const GENERIC_END: u64 = GATE + 0x100;
 /// `args`, which begins with its `SYSCALL`.
 pub const ARGS: u64 = GATE + 0x100;
-/// The instruction after it, `jmp *gs:post`.
+/// The instruction after it.
 pub const ARGS_AFTER: u64 = GATE + 0x102;
 /// A `post`: restore everything that the shim's last call used, and go to the block's `post_rip`.
 pub const POST_ALL: u64 = GATE + 0x110;
@@ -62,7 +69,7 @@ pub const POST_ARGS: u64 = GATE + 0x119;
 pub const POST_END: u64 = GATE + 0x180;
 /// `raw`, which begins with its `SYSCALL`.
 pub const RAW: u64 = GATE + 0x180;
-/// The instruction after it, `jmp *%r15`.
+/// The instruction after it.
 pub const RAW_AFTER: u64 = GATE + 0x182;
 /// One past the gate's last instruction.
 pub const GATE_END: u64 = GATE + 0x1c0;
@@ -85,6 +92,8 @@ global_asm!(
     ".org ia2_gate_blob + {fast_syscall}, 0x90",
     "syscall",
     ".org ia2_gate_blob + {fast_after}, 0x90",
+    "jmp 2f",
+    "2:",
     "mov rcx, gs:[{ret}]",
     ".org ia2_gate_blob + {fast_jmp}, 0x90",
     "jmp rcx",
@@ -116,6 +125,8 @@ global_asm!(
     ".org ia2_gate_blob + {args}, 0xcc",
     "syscall",
     ".org ia2_gate_blob + {args_after}, 0x90",
+    "jmp 2f",
+    "2:",
     "jmp gs:[{post}]",
     ".org ia2_gate_blob + {post_all}, 0xcc",
     "mov rax, gs:[{rax}]",
@@ -131,6 +142,8 @@ global_asm!(
     ".org ia2_gate_blob + {raw}, 0xcc",
     "syscall",
     ".org ia2_gate_blob + {raw_after}, 0x90",
+    "jmp 2f",
+    "2:",
     "jmp r15",
     ".org ia2_gate_blob + {end}, 0xcc",
     "ia2_gate_blob_end:",

@@ -138,8 +138,7 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
     let Ok(fd) = sys::open(b"/proc/self/maps\0", O_RDONLY, 0) else { return };
     let mut buffer = [0u8; 1024];
     let mut filled = 0;
-    'file: loop {
-        let Some(room) = buffer.get_mut(filled..) else { break };
+    'file: while let Some(room) = buffer.get_mut(filled..) {
         let got = sys::read(fd, room).unwrap_or(0);
         filled += got;
         let mut start = 0;
@@ -151,10 +150,10 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
                 break;
             };
             let line = rest.get(..end).unwrap_or(&[]);
-            if let Some(region) = Region::parse(line) {
-                if !visit(region) {
-                    break 'file;
-                }
+            if let Some(region) = Region::parse(line)
+                && !visit(region)
+            {
+                break 'file;
             }
             start += end + 1;
         }

@@ -29,8 +29,7 @@ use crate::abi::{
     SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, UContext, sa,
 };
 use crate::block::{Block, DEFERRED_MAX, ExitKind, Xmm};
-use crate::boundary::{self, Place};
-use crate::{die, gate, mask, patch, sigframe, state, sys, usermem};
+use crate::{boundary, die, gate, mask, patch, sigframe, state, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::{
@@ -65,11 +64,11 @@ pub enum Next {
 pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UContext) -> Next {
     // SAFETY: the caller's promise.
     let (block, info, uc) = unsafe { (Block::current(), &*info, &mut *uc) };
-    if has(FAULTS, sig) {
-        if let Some(rip) = usermem::fixup(uc.rip) {
-            uc.rip = rip;
-            return Next::Return;
-        }
+    if has(FAULTS, sig)
+        && let Some(rip) = usermem::fixup(uc.rip)
+    {
+        uc.rip = rip;
+        return Next::Return;
     }
     let busy = block.in_shim.load(Ordering::Relaxed) != 0 || block.owns_stack(uc.rsp);
     if sig == SIGSYS && is_trap(info, uc) {
@@ -90,20 +89,10 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     }
     block.in_shim.store(1, Ordering::Relaxed);
     block.waited.set(None);
-    let next = match boundary::settle(block, uc) {
-        Place::Program => {
-            let next = deliver(block, sig, info, uc);
-            if next == Next::Return {
-                boundary::resume(uc);
-            }
-            next
-        }
-        Place::Busy => {
-            defer(block, info, uc);
-            Next::Return
-        }
-    };
+    boundary::settle(block, uc);
+    let next = deliver(block, sig, info, uc);
     if next == Next::Return {
+        boundary::resume(uc);
         if block.deferred_len.load(Ordering::Relaxed) != 0 {
             requeue_deferred(block); // faults sent by kill(2) while this handler ran
         }

@@ -1,0 +1,79 @@
+//! Facts of the artifacts, as binutils see them.
+
+use ia2_tests::artifacts::shim;
+use std::process::Command;
+
+/// The output of a tool on the preloaded library.
+fn tool(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(name)
+        .env("LC_ALL", "C")
+        .args(arguments)
+        .arg(shim())
+        .output()
+        .unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("binutils print text")
+}
+
+#[test]
+fn the_library_needs_no_other_library() {
+    let dynamic = tool("readelf", &["-dW"]);
+    assert!(dynamic.contains("SONAME"), "not what was expected:\n{dynamic}");
+    assert!(!dynamic.contains("NEEDED"), "{dynamic}");
+}
+
+#[test]
+fn the_library_has_no_undefined_symbol() {
+    assert_eq!(tool("nm", &["-D", "--undefined-only"]), "");
+}
+
+#[test]
+fn the_library_exports_one_symbol() {
+    let names = tool("nm", &["-D", "--defined-only", "--format=just-symbols"]);
+    assert_eq!(names.lines().collect::<Vec<_>>(), ["ia2shim_version"]);
+}
+
+#[test]
+fn the_library_has_no_thread_local_storage() {
+    let segments = tool("readelf", &["-lW"]);
+    assert!(segments.contains("LOAD"), "not what was expected:\n{segments}");
+    assert!(!segments.contains("TLS"), "{segments}");
+}
+
+#[test]
+fn the_library_is_initialised_first() {
+    let dynamic = tool("readelf", &["-dW"]);
+    let flags = dynamic.lines().find(|line| line.contains("FLAGS_1")).expect("a FLAGS_1 entry");
+    assert!(flags.contains("INITFIRST"), "{flags}");
+}
+
+#[test]
+fn no_segment_is_writable_and_executable() {
+    let segments = tool("readelf", &["-lW"]);
+    assert!(!segments.contains("RWE"), "{segments}");
+}
+
+#[test]
+fn the_library_has_no_text_relocation() {
+    assert!(!tool("readelf", &["-dW"]).contains("TEXTREL"));
+}
+
+/// The gate is copied from data. What is left are the calls of start-up, before there is a gate,
+/// which the filter would trap later: few, and none in the live crate, whose calls all go through
+/// the gate.
+#[test]
+fn live_code_holds_no_syscall_instruction() {
+    let text = tool("objdump", &["-d", "--demangle", "--no-show-raw-insn"]);
+    let (mut function, mut calls, mut live) = ("", 0, Vec::new());
+    for line in text.lines() {
+        if line.ends_with(">:") {
+            function = line;
+        } else if line.trim_end().ends_with("syscall") {
+            calls += 1;
+            live.extend(function.contains("ia2_rt").then_some(function));
+        }
+    }
+    assert!(live.is_empty(), "{live:#?}");
+    assert!((1..=32).contains(&calls), "{calls} syscall instructions");
+    assert!(!text.contains("int    $0x80") && !text.contains("sysenter"), "an old entry is used");
+}
