@@ -35,7 +35,7 @@ int main(void) {
     CHECK(pthread_barrier_init(&all, 0, 5) == 0);
     for (intptr_t i = 1; i < 5; i++) CHECK(pthread_create(&threads[i], 0, run, (void *)i) == 0);
     pthread_barrier_wait(&all);
-    for (int round = 1; round <= 200; round++) {
+    for (int round = 1; round <= 60; round++) {
         int to = 1 + round % 3;
         int before = handled[to];
         CHECK(pthread_kill(threads[to], SIGUSR1) == 0);

@@ -28,7 +28,8 @@ fn listing(text: &mut String, bytes: &[u8], addr: u64) {
         let raw: Vec<String> = raw.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut shown = String::new();
         formatter.format(&instruction, &mut shown);
-        writeln!(text, "  {:x}  {:30}  {shown}", instruction.ip(), raw.join(" ")).expect("a string");
+        writeln!(text, "  {:x}  {:30}  {shown}", instruction.ip(), raw.join(" "))
+            .expect("a string");
     }
 }
 
@@ -45,7 +46,8 @@ fn show(site: &Site) -> String {
         listing(text, &write.new[..write.len], write.addr);
     };
     let form = patch.form.letter();
-    writeln!(text, "form {form}, site {:x}, number {:?}", site.addr + BIAS, site.nr).expect("a string");
+    writeln!(text, "form {form}, site {:x}, number {:?}", site.addr + BIAS, site.nr)
+        .expect("a string");
     for write in writes(patch, BIAS, SLOT).expect("in reach").iter().flatten() {
         part(&mut text, write);
     }

@@ -217,7 +217,7 @@ const GUARD: usize = 4096;
 const ALTSTACK: usize = 64 << 10;
 const HSTACK: usize = 32 << 10;
 const REGION: usize = GUARD + ALTSTACK + HSTACK + size_of::<Block>();
-/// Blocks mapped at once.
+/// Blocks mapped at once, but for the first: a program may have one thread only.
 const BATCH: usize = 8;
 
 /// First block of the list; set once, at boot.
@@ -377,10 +377,11 @@ fn find_free() -> Option<&'static Block> {
 }
 
 fn grow() -> Result<(), i32> {
-    let len = REGION * BATCH;
+    let batch = if FIRST.load(Ordering::Relaxed).is_null() { 1 } else { BATCH };
+    let len = REGION * batch;
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     let base = sys::mmap(0, len as u64, PROT_READ | PROT_WRITE, flags, -1, 0)?;
-    for index in 0..BATCH {
+    for index in 0..batch {
         let guard = base + (index * REGION) as u64;
         sys::mprotect(guard, GUARD as u64, PROT_NONE)?;
         let addr = guard + (REGION - size_of::<Block>()) as u64;
