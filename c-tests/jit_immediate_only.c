@@ -4,6 +4,7 @@
 
 int main(void) {
     unsigned char *page = map_pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+    page += 64; // with bytes before it, so that the call can be rewritten
     write_call(page, SYS_getpid);
     long (*call)(void) = (long (*)(void))page;
     for (int round = 0; round < 50; round++) {

@@ -3,6 +3,7 @@
 
 int main(void) {
     unsigned char *page = map_pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+    page += 64; // with bytes before it, so that the call can be rewritten
     long (*call)(void) = (long (*)(void))page;
     static const unsigned char constant[8] = {0xb8, 7, 0, 0, 0, 0x90, 0x90, 0xc3};
     static const unsigned char shifted[9] = {0x90, 0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};

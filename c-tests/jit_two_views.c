@@ -9,8 +9,8 @@ int main(void) {
     CHECK(writable != MAP_FAILED && runnable != MAP_FAILED);
     for (int round = 0; round < 50; round++) {
         int nr = round & 1 ? SYS_getpid : SYS_getppid;
-        write_call(writable, nr);
-        long (*call)(void) = (long (*)(void))runnable;
+        write_call(writable + 64, nr);
+        long (*call)(void) = (long (*)(void))(runnable + 64);
         for (int i = 0; i < 10; i++) CHECK(call() == (round & 1 ? getpid() : getppid()));
     }
     done();

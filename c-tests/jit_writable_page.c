@@ -1,5 +1,4 @@
-// Code written to a page that is writable and executable runs 1,000 times and traps once.
-//#MaxTraps: 45
+// Code written to a page that is and stays writable and executable runs 1,000 times.
 #include "harness.h"
 
 int main(void) {

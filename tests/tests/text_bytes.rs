@@ -212,11 +212,15 @@ fn node_changes_only_what_the_plan_overwrites() {
     assert!(found.judge() > 0, "there was no data that looks like a call");
 }
 
-/// The plan's sites against another decoder: what is to be patched in libc and its loader is an
+/// The plan's sites against another decoder: what is to be patched in a libc and its loader is an
 /// instruction for objdump too, and every call that objdump finds is a site.
 #[test]
 fn the_sites_of_libc_are_those_that_objdump_finds() {
-    for path in ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"] {
+    for path in [
+        "/lib/x86_64-linux-gnu/libc.so.6",
+        "/lib64/ld-linux-x86-64.so.2",
+        "/lib/ld-musl-x86_64.so.1",
+    ] {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let image = Image::from_file(&bytes).unwrap_or_else(|e| panic!("{path}: {}", e.reason));
         let planned: BTreeSet<u64> = plan(&image).sites.iter().map(|site| site.addr).collect();

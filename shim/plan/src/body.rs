@@ -31,7 +31,9 @@ pub(crate) struct Body<'a> {
     pub(crate) start: u64,
     /// Its bytes.
     pub(crate) bytes: &'a [u8],
-    /// Its instructions; all of them unless `broken`.
+    /// Its bytes and all text behind them.
+    text: &'a [u8],
+    /// Its instructions, as far as it is decoded.
     pub(crate) steps: Vec<Step>,
     /// Offsets that its own direct branches go to, sorted.
     pub(crate) targets: Vec<u32>,
@@ -42,10 +44,20 @@ pub(crate) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Decodes `function`. Answers whether there was anything to decode.
+    /// Decodes all of `function`. Answers whether there was anything to decode.
     pub(crate) fn decode(&mut self, image: &Image<'a>, function: &Function) -> bool {
+        let any = self.begin(image, function);
+        self.decode_to(u32::MAX);
+        any
+    }
+
+    /// Takes up `function`, of which nothing is decoded yet. Answers whether there is anything to
+    /// decode.
+    pub(crate) fn begin(&mut self, image: &Image<'a>, function: &Function) -> bool {
         let range = &function.range;
         self.start = range.start;
+        self.text = &[];
+        self.bytes = &[];
         self.steps.clear();
         self.targets.clear();
         self.indirect = false;
@@ -54,33 +66,50 @@ impl<'a> Body<'a> {
         let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         // Offsets are kept in 32 bits.
         let len = len.min(text.len()).min(u32::MAX as usize >> 1);
+        self.text = text;
         self.bytes = text.get(..len).unwrap_or(&[]);
-        let mut at = 0usize;
+        !self.bytes.is_empty()
+    }
+
+    /// Decodes on, past the instruction that holds offset `last`, or to the end of the function.
+    pub(crate) fn decode_to(&mut self, last: u32) {
+        let len = self.bytes.len();
+        let mut at = self.steps.last().map_or(0, |step| step.end()) as usize;
         // The last instruction may be decoded with bytes behind the function in view.
-        while at < len {
-            let code = text.get(at..).unwrap_or(&[]);
-            let addr = self.start.wrapping_add(at as u64);
-            let found = match insn::quick(code) {
-                Some((len, flow)) => {
-                    let bytes = code.get(..usize::from(len)).unwrap_or(&[]);
-                    let direct = matches!(flow, Flow::Jump | Flow::Branch | Flow::Call);
-                    let target = || insn::relative_target(bytes, addr);
-                    Some((len, flow, direct.then(target).flatten()))
-                }
-                None => insn::decode(code).map(|i| (i.len, i.flow, i.target(code, addr))),
+        while at < len && at <= last as usize && !self.broken {
+            let code = self.text.get(at..).unwrap_or(&[]);
+            let (insn_len, flow, insn) = match insn::quick(code) {
+                Some((len, flow)) => (len, flow, None),
+                None => match insn::decode(code) {
+                    Some(insn) => (insn.len, insn.flow, Some(insn)),
+                    None => {
+                        self.broken = true;
+                        break;
+                    }
+                },
             };
-            let next = |insn_len: u8| at.wrapping_add(usize::from(insn_len));
-            let Some((insn_len, flow, target)) = found.filter(|found| next(found.0) <= len) else {
+            let next = at.wrapping_add(usize::from(insn_len));
+            if next > len {
                 self.broken = true;
                 break;
-            };
+            }
             self.steps.push(Step { at: at as u32, len: insn_len, flow });
-            self.indirect |= flow == Flow::JumpIndirect;
-            self.targets.extend(target.and_then(|target| self.offset(target)));
-            at = next(insn_len);
+            if flow != Flow::Next {
+                let addr = self.start.wrapping_add(at as u64);
+                let direct = matches!(flow, Flow::Jump | Flow::Branch | Flow::Call);
+                let bytes = code.get(..usize::from(insn_len)).unwrap_or(&[]);
+                let target = match insn {
+                    Some(insn) => insn.target(code, addr),
+                    None => direct.then(|| insn::relative_target(bytes, addr)).flatten(),
+                };
+                if let Some(offset) = target.and_then(|target| self.offset(target)) {
+                    self.targets.push(offset);
+                }
+                self.indirect |= flow == Flow::JumpIndirect;
+            }
+            at = next;
         }
         self.targets.sort_unstable();
-        !self.bytes.is_empty()
     }
 
     /// The offset of `addr`, if it lies inside.

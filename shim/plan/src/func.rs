@@ -21,6 +21,10 @@ use crate::unwind::Unwind;
 /// Longest gap of case 2.
 const BRIDGE: u64 = 32;
 
+/// Longest region of case 3. A C library without unwind entries has far more symbols than that; a
+/// longer region is a program with a few symbols at most, which say little about its text.
+const REGION: u64 = 256 << 10;
+
 /// A function, or a region of case 3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Function {
@@ -72,7 +76,7 @@ impl<'a> Functions<'a> {
         let next = starts.get(next).copied().unwrap_or(u64::MAX);
         let text = self.image.text_at(start)?;
         let end = next.min(ceiling).min(start.saturating_add(text.len() as u64));
-        (start >= floor && addr < end).then_some(Function {
+        (start >= floor && addr < end && end.saturating_sub(start) <= REGION).then_some(Function {
             range: start..end,
             signal: false,
             lsda: None,

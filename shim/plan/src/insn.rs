@@ -416,6 +416,10 @@ fn read(window: &[u8; WINDOW], available: usize) -> Option<Insn> {
         if attr & PREFIX == 0 {
             break (byte, attr);
         }
+        // Too many prefixes; also, the reader would begin again at the window's start.
+        if from.at >= WINDOW - 1 {
+            return None;
+        }
         let prefix = match byte {
             0x40..=0x4f => {
                 insn.rex = byte;
@@ -433,9 +437,6 @@ fn read(window: &[u8; WINDOW], available: usize) -> Option<Insn> {
         // A REX prefix counts only directly before the opcode.
         insn.rex = 0;
         insn.prefixes |= prefix;
-        if from.at >= 15 {
-            return None;
-        }
     };
     insn.opcode = opcode;
     if attr & MODRM != 0 {

@@ -6,7 +6,8 @@
 //! things must be true:
 //!
 //! 1. *The bytes are code, and the site is an instruction.* The function is decoded from its first
-//!    byte (`func` says how that is known). A pair `0f 05` that is not where an instruction begins
+//!    byte (`func` says how that is known), up to the site for form A, which depends on nothing
+//!    behind it, and else to the end. A pair `0f 05` that is not where an instruction begins
 //!    is `hidden`: constants and displacements, never touched.
 //! 2. *Nobody jumps into what was overwritten*, except to its first byte. Branches of the function
 //!    itself are known from decoding it; those of other functions (its cold half, hand-written
@@ -265,7 +266,7 @@ impl Planner<'_> {
             let count = rest.partition_point(|addr| *addr < function.range.end).max(1);
             let (mine, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
             rest = others;
-            if self.body.decode(self.image, &function) {
+            if self.body.begin(self.image, &function) {
                 self.sites_of(function, mine);
             } else {
                 mine.iter().for_each(|addr| self.no_function(*addr));
@@ -296,9 +297,12 @@ impl Planner<'_> {
         }
     }
 
-    /// Sorts the pairs of the decoded function into sites and hidden ones, and decides the sites:
-    /// form A first wherever it fits, so that no other form takes its bytes.
+    /// Sorts the pairs of the function just taken up into sites and hidden ones, and decides the
+    /// sites: form A first wherever it fits, so that no other form takes its bytes. The function is
+    /// decoded up to the last pair, and further only if form A does not answer everything.
     fn sites_of(&mut self, function: Function, pairs: &[u64]) {
+        let last = pairs.last().and_then(|addr| self.body.offset(*addr));
+        self.body.decode_to(last.unwrap_or(u32::MAX));
         let sites = self.plan.sites.len();
         let mut open = false;
         for addr in pairs {
@@ -332,8 +336,16 @@ impl Planner<'_> {
             }
         }
         if open {
-            self.land(&function, &[], false);
             let sites = sites..self.plan.sites.len();
+            self.body.decode_to(u32::MAX);
+            if self.body.broken {
+                let all = self.plan.sites.get_mut(sites).unwrap_or_default();
+                for site in all.iter_mut().filter(|site| site.outcome == OPEN) {
+                    site.outcome = Err(Refusal::Undecodable);
+                }
+                return;
+            }
+            self.land(&function, &[], false);
             let quiet = self.quiet.len();
             sites.clone().for_each(|number| self.decide(number, true));
             if self.quiet.len() > quiet {

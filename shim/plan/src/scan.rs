@@ -1,69 +1,71 @@
 //! Searching text for bytes: fast, because all of an object's text passes through here at start-up.
 //!
-//! Both searches test 64 positions at a time with straight-line code, which the compiler turns into
-//! vector compares, and look closer only at the positions that pass.
+//! Both searches test 64 positions at a time with SSE2, and look closer at those that pass.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use wide::u8x16;
+
 use crate::read::i32_at;
 
-/// Positions tested at a time.
-const BLOCK: usize = 64;
+/// Positions tested at a time: four registers full.
+const STEP: usize = 64;
 
-/// Tests each byte of a block together with the one behind it: bit n of the result stands for the
-/// pair at offset n.
+/// Calls `found` with the offset of every pair of bytes that passes the test, in order. `test` has
+/// the first bytes of 16 pairs, and the second ones, and marks those that pass with `0xff`.
 #[inline]
-fn mark(block: &[u8; BLOCK + 1], test: impl Fn(u8, u8) -> bool) -> u64 {
-    let (_, moved) = block.split_at(1);
-    let mut passed = [0u8; BLOCK];
-    for ((passed, first), second) in passed.iter_mut().zip(block).zip(moved) {
-        *passed = u8::from(test(*first, *second));
-    }
-    let mut marks = 0u64;
-    for eight in passed.rchunks_exact(8) {
-        let eight = u64::from_le_bytes(eight.first_chunk().copied().unwrap_or([0; 8]));
-        // Gathers the lowest bit of each byte in the highest byte, first byte lowest.
-        marks = marks << 8 | eight.wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    }
-    marks
-}
-
-/// Calls `found` with the offset of every pair of bytes that passes the test.
-#[inline]
-fn pairs(text: &[u8], test: impl Fn(u8, u8) -> bool, mut found: impl FnMut(usize)) {
+fn pairs(text: &[u8], test: impl Fn(u8x16, u8x16) -> u8x16, mut found: impl FnMut(usize)) {
     let mut at = 0usize;
-    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let mut marks = mark(block, &test);
+    let mut visit = |first: &[u8; STEP], second: &[u8; STEP]| {
+        let (firsts, seconds) = (first.as_chunks().0, second.as_chunks().0);
+        let mut marks = 0u64;
+        for (first, second) in firsts.iter().zip(seconds).rev() {
+            let passed = test(u8x16::new(*first), u8x16::new(*second));
+            marks = marks << 16 | u64::from(passed.to_bitmask());
+        }
         while marks != 0 {
             found(at.wrapping_add(marks.trailing_zeros() as usize));
             marks &= marks.wrapping_sub(1);
         }
-        at = at.saturating_add(BLOCK);
+        at = at.wrapping_add(STEP);
+    };
+    let (firsts, _) = text.as_chunks();
+    let (seconds, _) = text.get(1..).unwrap_or(&[]).as_chunks();
+    for (first, second) in firsts.iter().zip(seconds) {
+        visit(first, second);
     }
-    for (index, pair) in text.get(at..).unwrap_or(&[]).windows(2).enumerate() {
-        if let [first, second] = *pair
-            && test(first, second)
-        {
-            found(at.saturating_add(index));
-        }
+    // The rest, padded with bytes that begin nothing looked for.
+    let whole = seconds.len().saturating_mul(STEP);
+    let mut rest = [0u8; STEP + 1];
+    for (to, from) in rest.iter_mut().zip(text.get(whole..).unwrap_or(&[])) {
+        *to = *from;
+    }
+    if let (Some(first), Some(second)) = (rest.first_chunk(), rest.last_chunk()) {
+        visit(first, second);
     }
 }
 
 /// Calls `found` with the offset of every pair `0f 05`, in order.
 pub fn syscall_pairs(text: &[u8], mut found: impl FnMut(usize)) {
-    let test = |first: u8, second: u8| (first == 0x0f) & (second == 0x05);
+    let test = |first: u8x16, second: u8x16| {
+        first.simd_eq(u8x16::splat(0x0f)) & second.simd_eq(u8x16::splat(0x05))
+    };
+    // Few steps hold one, so the first question is only whether this one does.
+    let (firsts, _) = text.as_chunks::<STEP>();
+    let (seconds, _) = text.get(1..).unwrap_or(&[]).as_chunks::<STEP>();
     let mut at = 0usize;
-    // Few blocks hold one, so the question is only whether this one does.
-    while let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
-        let (_, moved) = block.split_at(1);
-        let any =
-            block.iter().zip(moved).fold(false, |any, (first, second)| any | test(*first, *second));
-        if any {
-            pairs(block, test, |index| found(at.saturating_add(index)));
+    for (first, second) in firsts.iter().zip(seconds) {
+        let (first, second) = (first.as_chunks().0, second.as_chunks().0);
+        let any = first.iter().zip(second).fold(u8x16::splat(0), |any, (first, second)| {
+            any | test(u8x16::new(*first), u8x16::new(*second))
+        });
+        if any.to_bitmask() != 0 {
+            let here = text.get(at..at.saturating_add(STEP + 1)).unwrap_or(&[]);
+            pairs(here, test, |index| found(at.saturating_add(index)));
         }
-        at = at.saturating_add(BLOCK);
+        at = at.saturating_add(STEP);
     }
     pairs(text.get(at..).unwrap_or(&[]), test, |index| found(at.saturating_add(index)));
 }
@@ -124,7 +126,10 @@ pub(crate) fn jumps_into(text: &[u8], start: u64, set: &Granules, mut found: imp
         }
     };
     // The distance begins behind e9, or behind 0f 8x.
-    let test = |first, second| (second == 0xe9) | ((first == 0x0f) & (second & 0xf0 == 0x80));
+    let test = |first: u8x16, second: u8x16| {
+        let conditional = (second & u8x16::splat(0xf0)).simd_eq(u8x16::splat(0x80));
+        second.simd_eq(u8x16::splat(0xe9)) | (first.simd_eq(u8x16::splat(0x0f)) & conditional)
+    };
     pairs(text, test, |at| check(at.saturating_add(2)));
     if text.first() == Some(&0xe9) {
         check(1);

@@ -160,6 +160,21 @@ fn every_instruction_is_read_as_iced_reads_it() {
     }
 }
 
+#[test]
+fn nothing_but_prefixes_is_no_instruction() {
+    for prefix in [0x40u8, 0x48, 0x4f, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2e, 0x64] {
+        for len in 0..20 {
+            assert_eq!(insn::decode(&vec![prefix; len]), None, "{len} times {prefix:#x}");
+        }
+        // With 14 prefixes there is room for a nop, with 15 there is not. (f0 nop is invalid, but
+        // whether a prefix is allowed is not what we look at.)
+        for (prefixes, length) in [(14, Some(15)), (15, None)] {
+            let code = [vec![prefix; prefixes], vec![0x90; 8]].concat();
+            assert_eq!(insn::decode(&code).map(|insn| insn.len), length, "{prefix:#x}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 

@@ -282,10 +282,17 @@ fn without_any_bounds_nothing_is_done() {
 
 #[test]
 fn a_function_that_does_not_decode_is_left_alone() {
-    let text = code(&[GETPID, SYSCALL, b"\x06", RET]);
-    assert_eq!(form(&Object::function(&text).site()), Err(Refusal::Undecodable));
     let text = code(&[b"\x06", GETPID, SYSCALL, RET]);
     assert_eq!(form(&Object::function(&text).site()), Err(Refusal::Undecodable));
+    // Nor is a site whose patch depends on what comes after it.
+    let text = code(&[CALL, SYSCALL, CMP, NOP, b"\x06", RET]);
+    assert_eq!(form(&Object::function(&text).site()), Err(Refusal::Undecodable));
+}
+
+#[test]
+fn form_a_does_not_depend_on_what_comes_after_the_site() {
+    let text = code(&[GETPID, SYSCALL, b"\x06", RET]);
+    assert_eq!(form(&Object::function(&text).site()), Ok(Form::A));
 }
 
 #[test]

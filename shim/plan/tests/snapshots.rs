@@ -102,7 +102,7 @@ fn the_report() {
         code(&[b"\xb8\x0f\x05\x00\x00", RET]),
         code(&[b"\x48\xc7\xc0\x0f\0\0\0", SYSCALL]),
         code(&[b"\xff\xe1", CALL, MOV_RDI_RAX, SYSCALL, CMP, NOP, RET]),
-        code(&[GETPID, SYSCALL, b"\x06"]),
+        code(&[b"\x06", GETPID, SYSCALL]),
     ];
     let mut object = Object::default();
     for function in &functions {

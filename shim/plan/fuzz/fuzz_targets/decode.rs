@@ -15,9 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(ours) = ours
         && theirs.code() != Code::INVALID
     {
-        assert_eq!(usize::from(ours.len), theirs.len(), "{theirs}");
+        assert_eq!(usize::from(ours.len), theirs.len(), "{theirs:?}");
         let rip = theirs.memory_base() == Register::RIP;
         let operand = rip.then(|| theirs.ip_rel_memory_address());
-        assert_eq!(ours.rip_target(bytes, 0x40_1000), operand, "{theirs}");
+        assert_eq!(ours.rip_target(bytes, 0x40_1000), operand, "{theirs:?}");
     }
 });
