@@ -1,4 +1,6 @@
-// Calls inside a library that is loaded, unloaded and loaded again by dlopen.
+// Calls inside a library that is loaded, unloaded and loaded again by dlopen. The one whose number is
+// a constant traps once each time the library is loaded; the one whose number comes in a register
+// keeps trapping (docs/adr/0006), so it is made less often.
 //#Library: dlopen_inline_call.lib.c
 //#MaxTraps: 60
 #include "harness.h"
@@ -14,8 +16,8 @@ int main(void) {
         CHECK(pid && call);
         for (int i = 0; i < 1000; i++) {
             CHECK(pid() == getpid());
-            CHECK(call(SYS_getppid) == getppid());
         }
+        for (int i = 0; i < 5; i++) CHECK(call(SYS_getppid) == getppid());
         CHECK(dlclose(library) == 0);
     }
     done();

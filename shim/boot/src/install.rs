@@ -12,7 +12,7 @@ use ia2_core::nr;
 use ia2_core::sigset::{HELD, SIG_MAX, SIG_UNBLOCK};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, STATS_PATH};
-use ia2_rt::{action, clone, entry, gate, patch, signal, sys};
+use ia2_rt::{action, clone, entry, gate, patch, signal, stats, sys};
 use linux_raw_sys::general as k;
 
 /// Refuses a process that already has threads: they have no block, and would run unpatched text
@@ -78,8 +78,17 @@ pub(crate) fn state(config: &Config) {
     state::LOG.store(config.log, Ordering::Relaxed);
     state::FSGSBASE.store(config.fsgsbase, Ordering::Relaxed);
     state::MIN_ALTSTACK.store(config.min_altstack, Ordering::Relaxed);
-    if !config.stats.is_empty() && !STATS_PATH.set(&config.stats) {
+    if config.stats.is_empty() {
+        return;
+    }
+    if !STATS_PATH.set(&config.stats) {
         raw::give_up("IA2_STATS: the path is too long", 0);
+    }
+    // Now, while it can be said: at the end nobody is left to tell.
+    match stats::open() {
+        Some(Ok(fd)) => sys::close(fd),
+        Some(Err(errno)) => raw::give_up("IA2_STATS: the file cannot be opened", errno),
+        None => {}
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "the kernel's own names say it")]
 
 pub const WRITE: u32 = 1;
+pub const MPROTECT: u32 = 10;
 pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
 pub const RT_SIGRETURN: u32 = 15;
@@ -25,6 +26,7 @@ pub const EPOLL_PWAIT: u32 = 281;
 pub const SIGNALFD: u32 = 282;
 pub const SIGNALFD4: u32 = 289;
 pub const EXECVEAT: u32 = 322;
+pub const PKEY_MPROTECT: u32 = 329;
 pub const IO_PGETEVENTS: u32 = 333;
 pub const CLONE3: u32 = 435;
 pub const EPOLL_PWAIT2: u32 = 441;
@@ -32,6 +34,7 @@ pub const EPOLL_PWAIT2: u32 = 441;
 /// The calls that the shim looks at under every policy, because they touch what it lives on, each
 /// with the reason. Sorted by number.
 pub const INSPECTED: &[(u32, &str)] = &[
+    (MPROTECT, "text that becomes writable gets its own bytes back"),
     (RT_SIGACTION, "every handler is reached through the shim's own"),
     (RT_SIGPROCMASK, "held signals are blocked only in name"),
     (RT_SIGRETURN, "the alternate stack in the frame is the program's, not the kernel's"),
@@ -52,6 +55,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (SIGNALFD, "takes a mask"),
     (SIGNALFD4, "takes a mask"),
     (EXECVEAT, "as execve"),
+    (PKEY_MPROTECT, "as mprotect"),
     (IO_PGETEVENTS, "takes a mask"),
     (CLONE3, "as clone"),
     (EPOLL_PWAIT2, "takes a mask"),

@@ -59,13 +59,15 @@ pub enum Refusal {
     NotWritable,
     /// At its first trap nothing around the site proved a patch safe.
     LateUnproven,
+    /// The text is writable: its owner may change any byte of it in place.
+    Writable,
     /// Patching is switched off (`IA2_PATCH=off`).
     Off,
 }
 
 impl Refusal {
     /// All refusals, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoFunction,
         Self::Undecodable,
         Self::IndirectJump,
@@ -76,6 +78,7 @@ impl Refusal {
         Self::Changed,
         Self::NotWritable,
         Self::LateUnproven,
+        Self::Writable,
         Self::Off,
     ];
 
@@ -93,6 +96,7 @@ impl Refusal {
             Self::Changed => "bytes-changed",
             Self::NotWritable => "text-not-writable",
             Self::LateUnproven => "late-unproven",
+            Self::Writable => "writable-text",
             Self::Off => "patching-off",
         }
     }

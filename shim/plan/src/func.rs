@@ -40,8 +40,9 @@ pub(crate) struct Function {
 pub(crate) struct Functions<'a> {
     image: &'a Image<'a>,
     unwind: Unwind<'a>,
-    /// Starts of functions by symbol, sorted; made at the first use.
-    starts: Option<Vec<u64>>,
+    /// What symbols name in text, sorted: the address, and whether a function is there; made at
+    /// the first use.
+    starts: Option<Vec<(u64, bool)>>,
 }
 
 impl<'a> Functions<'a> {
@@ -71,9 +72,12 @@ impl<'a> Functions<'a> {
         }
         let ceiling = self.unwind.entry(after).map_or(u64::MAX, |(start, _)| start);
         let starts = self.starts();
-        let next = starts.partition_point(|start| *start <= addr);
-        let start = *starts.get(next.checked_sub(1)?)?;
-        let next = starts.get(next).copied().unwrap_or(u64::MAX);
+        let next = starts.partition_point(|(start, _)| *start <= addr);
+        let (start, is_function) = *starts.get(next.checked_sub(1)?)?;
+        if !is_function {
+            return None; // a label: data in text has one, too
+        }
+        let next = starts.get(next).map_or(u64::MAX, |(start, _)| *start);
         let text = self.image.text_at(start)?;
         let end = next.min(ceiling).min(start.saturating_add(text.len() as u64));
         (start >= floor && addr < end && end.saturating_sub(start) <= REGION).then_some(Function {
@@ -143,13 +147,14 @@ impl<'a> Functions<'a> {
         found
     }
 
-    fn starts(&mut self) -> &[u64] {
+    fn starts(&mut self) -> &[(u64, bool)] {
         let image = self.image;
         self.starts.get_or_insert_with(|| {
-            let functions = image.symbols().filter(|symbol| symbol.function);
-            let mut starts: Vec<u64> = functions.map(|symbol| symbol.addr).collect();
-            starts.sort_unstable();
-            starts.dedup();
+            let named = image.symbols().map(|symbol| (symbol.addr, symbol.function));
+            let mut starts: Vec<(u64, bool)> = named.collect();
+            // Functions first, so that they stay where a label names the same address.
+            starts.sort_unstable_by_key(|(addr, function)| (*addr, !function));
+            starts.dedup_by_key(|(addr, _)| *addr);
             starts
         })
     }

@@ -326,7 +326,7 @@ impl Planner<'_> {
                 let outcome = Err(Refusal::Restorer);
                 self.plan.sites.push(Site { addr: *addr, nr: Some(15), outcome });
             } else {
-                let patch = self.form_a(index);
+                let patch = self.form_a(index, true);
                 let nr = patch.and_then(|_| {
                     let (insn, code) = self.body.insn(index.checked_sub(1)?)?;
                     insn.sets_eax(code)
@@ -483,7 +483,9 @@ impl Planner<'_> {
         let outcome = if site.outcome == OPEN {
             match islands.then(|| self.form_d(site.addr)).flatten() {
                 Some(patch) => Ok(patch),
-                None => self.form_b_or_c(number, index),
+                None => self
+                    .form_b_or_c(number, index)
+                    .or_else(|refusal| self.form_a(index, false).ok_or(refusal)),
             }
         } else {
             site.outcome
@@ -511,8 +513,10 @@ impl Planner<'_> {
         self.decide(number, false);
     }
 
-    /// One preceding instruction of five bytes or more.
-    fn form_a(&self, index: usize) -> Option<Patch> {
+    /// One preceding instruction of five bytes or more. Where the function itself branches to the
+    /// `SYSCALL` past it, that branch would trap every time: then another form is better, and this
+    /// one the last resort.
+    fn form_a(&self, index: usize, avoid_target: bool) -> Option<Patch> {
         let site = self.body.step(index)?;
         let before = index.checked_sub(1)?;
         let step = self.body.step(before)?;
@@ -520,6 +524,7 @@ impl Planner<'_> {
         let inside = step.at.wrapping_add(1);
         if usize::from(step.len) < JUMP_LEN
             || !insn.is_movable()
+            || (avoid_target && self.body.is_target_within(site.at, site.at))
             || self.body.is_target_within(inside, site.at.wrapping_sub(1))
         {
             return None;

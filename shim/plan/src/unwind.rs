@@ -1,5 +1,5 @@
 //! `.eh_frame`: where functions begin and end, which of them are signal frames, and where the
-//! unwinder may land in them.
+//! unwinder may land in them. Go programs have a table of their own instead, `.gopclntab`.
 //!
 //! The index `.eh_frame_hdr` is sorted, so a function is found by bisection, and only the entries
 //! of functions that matter are read. Static programs often have no index: then `.eh_frame` is
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::image::Image;
-use crate::read::{Cursor, i32_at, u32_at};
+use crate::read::{Cursor, i32_at, u32_at, u64_at};
 
 /// An unwind entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,15 @@ struct Cie {
 /// augmentation data.
 const FIRST: [u8; 17] = *b"\x14\0\0\0\0\0\0\0\x01zR\0\x01\x78\x10\x01\x1b";
 
-/// Entries that must follow [`FIRST`] for it to be believed.
+/// How Go's table of functions begins, since Go 1.18 and since 1.20: a magic number, two zeros, the
+/// size of the smallest instruction, the size of a pointer.
+const GO: [[u8; 8]; 2] = [*b"\xf0\xff\xff\xff\0\0\x01\x08", *b"\xf1\xff\xff\xff\0\0\x01\x08"];
+
+/// Functions that a table which was searched for must have to be believed.
 const BELIEVED: usize = 8;
+
+/// Most places that are tried as the beginning of `.eh_frame`.
+const ATTEMPTS: usize = 4;
 
 /// An encoded pointer that is not there.
 const OMIT: u8 = 0xff;
@@ -54,6 +61,20 @@ enum Index<'a> {
     Sorted { base: u64, pairs: &'a [u8] },
     /// Start and entry address, sorted.
     Listed(Vec<(u64, u64)>),
+    /// Go's table: pairs of 32-bit distances, of which the first is from the beginning of text. The
+    /// functions fill text; each ends where the next begins, and the last pair is only an end.
+    Go { text: u64, pairs: &'a [u8] },
+}
+
+impl Index<'_> {
+    /// How many functions it has.
+    fn len(&self) -> usize {
+        match self {
+            Index::Sorted { pairs, .. } => pairs.len() >> 3,
+            Index::Listed(list) => list.len(),
+            Index::Go { pairs, .. } => (pairs.len() >> 3).saturating_sub(1),
+        }
+    }
 }
 
 impl<'a> Unwind<'a> {
@@ -81,28 +102,49 @@ impl<'a> Unwind<'a> {
         Some(Index::Sorted { base, pairs: bytes.get(12..)?.get(..len)? })
     }
 
-    /// Searches the constants of the object for `.eh_frame`.
+    /// Searches the constants of the object for `.eh_frame`, or for Go's table of functions. Both
+    /// are aligned to eight bytes.
     fn search(image: &'a Image<'a>) -> Index<'a> {
+        let mut attempts = 0;
         for segment in image.segments.iter().filter(|segment| !segment.exec && !segment.write) {
-            // The section is aligned to eight bytes.
-            let first = segment.vaddr.wrapping_neg() & 7;
-            let aligned = segment.bytes.get(first as usize..).unwrap_or(&[]);
+            let first = (segment.vaddr.wrapping_neg() & 7) as usize;
+            let aligned = segment.bytes.get(first..).unwrap_or(&[]);
             for (index, word) in aligned.chunks_exact(8).enumerate() {
-                if !FIRST.starts_with(word) {
+                let is_go = GO.iter().any(|magic| magic == word);
+                if !is_go && !FIRST.starts_with(word) {
                     continue;
                 }
-                let offset = first.wrapping_add((index as u64) << 3);
-                let addr = segment.vaddr.wrapping_add(offset);
-                if segment.bytes.get(offset as usize..).is_some_and(|b| b.starts_with(&FIRST)) {
+                let offset = first.wrapping_add(index << 3);
+                let rest = segment.bytes.get(offset..).unwrap_or(&[]);
+                let addr = segment.vaddr.wrapping_add(offset as u64);
+                let found = if is_go {
+                    Self::go(image, rest)
+                } else if rest.starts_with(&FIRST) && attempts < ATTEMPTS {
+                    attempts = attempts.saturating_add(1);
                     let end = segment.vaddr.saturating_add(segment.bytes.len() as u64);
-                    let found = Self::walk(image, &(addr..end));
-                    if matches!(&found, Index::Listed(list) if list.len() >= BELIEVED) {
-                        return found;
-                    }
+                    Some(Self::walk(image, &(addr..end)))
+                } else {
+                    None
+                };
+                if let Some(index) = found.filter(|index| index.len() >= BELIEVED) {
+                    return index;
                 }
             }
         }
         Index::Listed(Vec::new())
+    }
+
+    /// Reads the head of Go's table: after eight bytes of magic the number of functions, the number
+    /// of files, the address of text, and five offsets, the last that of the functions.
+    fn go(image: &'a Image<'a>, table: &'a [u8]) -> Option<Index<'a>> {
+        let count = usize::try_from(u64_at(table, 8)?).ok()?;
+        let text = u64_at(table, 24)?;
+        let pairs = table.get(usize::try_from(u64_at(table, 64)?).ok()?..)?;
+        // One pair more: where the last function ends.
+        let pairs = pairs.get(..count.checked_add(1)?.checked_mul(8)?)?;
+        let end = text.wrapping_add(u64::from(u32_at(pairs, count.checked_mul(8)?)?));
+        (image.is_text(text) && image.is_text(end.wrapping_sub(1)))
+            .then_some(Index::Go { text, pairs })
     }
 
     /// Makes a list from `.eh_frame` itself.
@@ -132,10 +174,7 @@ impl<'a> Unwind<'a> {
 
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
-        match &self.index {
-            Index::Sorted { pairs, .. } => pairs.len() >> 3,
-            Index::Listed(list) => list.len(),
-        }
+        self.index.len()
     }
 
     /// Start address and entry address of entry `index`.
@@ -148,6 +187,10 @@ impl<'a> Unwind<'a> {
                 Some((start, fde))
             }
             Index::Listed(list) => list.get(index).copied(),
+            Index::Go { text, pairs } => {
+                let distance = u32_at(pairs, index.checked_mul(8)?)?;
+                Some((text.wrapping_add(u64::from(distance)), 0))
+            }
         }
     }
 
@@ -168,6 +211,10 @@ impl<'a> Unwind<'a> {
     /// an unsound table must not make us decode the same bytes again and again.
     pub(crate) fn fde(&self, index: usize) -> Option<Fde> {
         let (start, addr) = self.entry(index)?;
+        if let Index::Go { .. } = self.index {
+            let (end, _) = self.entry(index.checked_add(1)?)?;
+            return (start < end).then_some(Fde { range: start..end, signal: false, lsda: None });
+        }
         let mut fde = read_fde(self.image, addr)?;
         if fde.range.start != start {
             return None;

@@ -303,3 +303,30 @@ fn code_between_two_unwind_entries_continues_the_first() {
     object.functions = vec![(0..5, false), (13..text.len(), false)];
     assert_eq!(form(&object.site()), Ok(Form::A));
 }
+
+#[test]
+fn the_function_table_of_a_go_program_tells_bounds() {
+    // Eight functions of 16 bytes: `mov $39,%eax; syscall; ret` and padding.
+    let function = code(&[GETPID, SYSCALL, RET, &[0xcc; 8]]);
+    let mut object = Object::function(&function.repeat(8));
+    object.functions.clear();
+    let mut table = vec![0u8; 128];
+    table[..8].copy_from_slice(b"\xf1\xff\xff\xff\0\0\x01\x08");
+    table[8] = 8; // functions
+    table[24..32].copy_from_slice(&TEXT.to_le_bytes());
+    table[64] = 72; // where the pairs begin
+    table.truncate(72);
+    for index in 0..9u32 {
+        table.extend((16 * index).to_le_bytes());
+        table.extend([0; 4]);
+    }
+    object.rodata = table;
+    let plan = object.plan();
+    assert_eq!(plan.sites.len(), 8);
+    for site in &plan.sites {
+        assert_eq!((form(site), site.nr), (Ok(Form::A), Some(39)));
+    }
+    // A table whose last function ends outside text is none.
+    object.rodata[72 + 8 * 8 + 3] = 1;
+    assert!(object.plan().sites.iter().all(|site| form(site) == Err(Refusal::NoFunction)));
+}

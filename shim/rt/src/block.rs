@@ -326,7 +326,17 @@ impl Block {
     /// Blocks every signal of this thread, the held ones too, and gives the mask before. Nothing
     /// of the program may be read until a later exit unblocks them.
     pub fn block_all(&self) -> SigSet {
-        let old = sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(u64::MAX));
+        self.block_these(u64::MAX)
+    }
+
+    /// As [`Block::block_all`], but for the faults that reading the program's memory may raise.
+    pub fn block_but_faults(&self) -> SigSet {
+        self.block_these(!crate::signal::FAULTS)
+    }
+
+    fn block_these(&self, mask: SigSet) -> SigSet {
+        let old = sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(mask));
+        // A signal that waits has blocked the others already, and noted the mask from before.
         if self.deferred_len.load(Ordering::Relaxed) == 0 { old } else { self.deferred_mask.get() }
     }
 }

@@ -8,11 +8,12 @@
 use crate::abi::errno::EPERM;
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
-use crate::{action, clone, mask, sigframe, stats, sys, usermem};
+use crate::{action, clone, mask, patch, sigframe, stats, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::text::Text;
+use linux_raw_sys::general::PROT_WRITE;
 
 /// Entered from `ia2_slow` in [`crate::entry`].
 ///
@@ -31,6 +32,13 @@ pub unsafe extern "C" fn on_call() {
 fn dispatch(block: &'static Block, frame: &Frame) {
     let args = frame.args();
     match frame.nr() {
+        nr::MPROTECT | nr::PKEY_MPROTECT => {
+            let [addr, len, prot, ..] = args;
+            if prot as u32 & PROT_WRITE != 0 && state::LATE_PATCHES.load(Ordering::Relaxed) {
+                patch::take_back(addr, addr.saturating_add(len));
+            }
+            block.pass();
+        }
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
         nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
         nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
@@ -54,8 +62,9 @@ fn dispatch(block: &'static Block, frame: &Frame) {
             if block.guest.get() {
                 clone::exit_thread(block, frame);
             }
+            block.block_all(); // so that it is not interrupted and made again
             stats::write();
-            block.pass();
+            sys::exit_group(frame.rdi as i32);
         }
         nr::ARCH_PRCTL => arch_prctl(block, args),
         _ => block.pass(),

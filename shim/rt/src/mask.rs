@@ -55,13 +55,15 @@ pub fn rt_sigprocmask(block: &Block, args: [u64; 6]) {
     }
     // The old mask the program sees has held signals in it that the kernel's has not, and some may
     // have waited for this call: it is made here, so that it is never made twice.
-    let kernel_old = sys::sigprocmask(how, set.map(|set| set & !HELD));
+    let kernel_old = block.block_but_faults();
+    let kernel_new = set.and_then(|set| apply(how, kernel_old, set & !HELD)).unwrap_or(kernel_old);
     let written = match old_addr {
         0 => Ok(()),
         _ => usermem::write(old_addr, &(kernel_old | virtual_old)),
     };
     release_pending(block);
     block.done(written.map_or_else(|errno| -i64::from(errno), |()| 0));
+    block.unmask(kernel_new, block.frame.get().rcx);
 }
 
 /// Raises again the held signals that waited for being unblocked. They arrive when the shim is

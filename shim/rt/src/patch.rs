@@ -23,8 +23,9 @@
 //!
 //! # What may be patched
 //!
-//! Only a private, executable mapping of the program: a shared one would carry the change into a
-//! file or another process. `/proc/self/maps` is read to know, which costs some tens of
+//! Only a private, executable mapping of the program that is not writable: what its owner may change
+//! in place is left alone, and what it makes writable again gets its bytes back ([`take_back`]).
+//! Private, because a shared mapping would carry the change into a file or another process. `/proc/self/maps` is read to know, which costs some tens of
 //! microseconds, once per site; a site that was given up is not looked at again.
 
 #![allow(unsafe_code, reason = "writes into the program's text")]
@@ -81,6 +82,7 @@ pub fn late(site: u64, frame: &Frame) {
     match try_late(site, frame) {
         Ok(()) => {
             state::PATCHED.fetch_add(1, Ordering::Relaxed);
+            state::LATE_PATCHES.store(true, Ordering::Relaxed);
         }
         Err(reason) => {
             if !state::LEFT.add(Left { addr: site, reason }) {
@@ -92,11 +94,16 @@ pub fn late(site: u64, frame: &Frame) {
 
 fn try_late(site: u64, frame: &Frame) -> Result<(), Refusal> {
     let mapping = mapping_of(site).ok_or(Refusal::LateUnproven)?;
-    let before_addr = site - late::BEFORE as u64;
-    if before_addr < mapping.start || site + 2 > mapping.end {
-        return Err(Refusal::LateUnproven);
+    if mapping.prot & PROT_WRITE != 0 {
+        return Err(Refusal::Writable);
     }
-    let before = usermem::read::<[u8; 8]>(before_addr).map_err(|_| Refusal::Changed)?;
+    // At the mapping's start there may be fewer bytes than are looked at; zeros stand for the rest
+    // and begin no instruction that is looked for.
+    let mut before = [0; late::BEFORE];
+    let start = (site - late::BEFORE as u64).max(mapping.start);
+    let missing = (late::BEFORE as u64).saturating_sub(site - start);
+    let to = before.as_mut_ptr().addr() as u64 + missing;
+    usermem::copy(to, start, (site - start) as usize).map_err(|_| Refusal::Changed)?;
     let patch = late::plan(&before, site, frame).ok_or(Refusal::LateUnproven)?;
     let slot = stub::take(site).ok_or(Refusal::NoStubMemory)?;
     let bytes = late::stub(&patch, site, slot).ok_or(Refusal::NoStubMemory)?;
@@ -106,13 +113,48 @@ fn try_late(site: u64, frame: &Frame) -> Result<(), Refusal> {
     if !stub::fill(slot, &bytes) {
         return Err(Refusal::NotWritable);
     }
-    write_live(start, &jump, &mapping)
+    write_live(start, &jump, mapping.prot)
+}
+
+/// Takes back the late patches in `start..end`, which the program is about to make writable: a JIT
+/// that changes an operand in place must find its own bytes there.
+pub fn take_back(start: u64, end: u64) {
+    let _guard = lock::PATCH.lock();
+    while let Some((slot, header)) = stub::late_in(start, end) {
+        let len = usize::from(header.reenter) - ia2_core::layout::STUB_CODE as usize;
+        let at = header.covers().start;
+        if let (true, Some(old)) = (stub::is_in_place(slot, header), original(slot, header, len))
+            && let Some(mapping) = mapping_of(at)
+        {
+            // What fails here leaves the jump, whose target stays: no worse than before.
+            let _ = write_live(at, &old, mapping.prot);
+        }
+        stub::retire(slot);
+        state::FOUND.fetch_sub(1, Ordering::Relaxed);
+        state::PATCHED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The first five bytes of the instruction that moved to `slot`.
+fn original(slot: u64, header: ia2_core::layout::StubHeader, len: usize) -> Option<[u8; 5]> {
+    let moved = slot + ia2_core::layout::STUB_CODE;
+    let mut bytes = usermem::read::<[u8; 8]>(moved).ok()?;
+    if let [0x48 | 0x4c, 0x8d, modrm, a, b, c, d, _] = bytes
+        && modrm & 0xc7 == 0x05
+    {
+        let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+        let target = moved.wrapping_add(len as u64).wrapping_add_signed(distance);
+        let old = (target.wrapping_sub(header.site) as i32).to_le_bytes();
+        for (to, from) in bytes.iter_mut().skip(3).zip(old) {
+            *to = from;
+        }
+    }
+    bytes.first_chunk().copied()
 }
 
 /// A private executable mapping.
 struct Mapping {
     start: u64,
-    end: u64,
     prot: u32,
 }
 
@@ -125,7 +167,7 @@ fn mapping_of(addr: u64) -> Option<Mapping> {
             let read = if region.read { PROT_READ } else { 0 };
             let write = if region.write { PROT_WRITE } else { 0 };
             let prot = PROT_EXEC | read | write;
-            found = Some(Mapping { start: region.start, end: region.end, prot });
+            found = Some(Mapping { start: region.start, prot });
         }
         !mine
     });
@@ -167,12 +209,12 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
 }
 
 /// The protocol of the module's text.
-fn write_live(addr: u64, new: &[u8; 5], mapping: &Mapping) -> Result<(), Refusal> {
+fn write_live(addr: u64, new: &[u8; 5], prot: u32) -> Result<(), Refusal> {
     let page = addr & !4095;
     let len = ((addr + 5 + 4095) & !4095) - page;
     let [first, tail @ ..] = *new;
     sync_cores().map_err(|_| Refusal::NotWritable)?;
-    sys::mprotect(page, len, mapping.prot | PROT_WRITE).map_err(|_| Refusal::NotWritable)?;
+    sys::mprotect(page, len, prot | PROT_WRITE).map_err(|_| Refusal::NotWritable)?;
     AT.store(addr, Ordering::SeqCst);
     let done = store(addr, INT3).is_ok() && {
         // The registration was tried above, so these do not fail.
@@ -190,7 +232,7 @@ fn write_live(addr: u64, new: &[u8; 5], mapping: &Mapping) -> Result<(), Refusal
     }
     AT.store(0, Ordering::SeqCst);
     // It had this protection a moment ago; if it cannot have it again, it is writable, no worse.
-    let _ = sys::mprotect(page, len, mapping.prot);
+    let _ = sys::mprotect(page, len, prot);
     if done { Ok(()) } else { Err(Refusal::Changed) }
 }
 

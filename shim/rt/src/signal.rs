@@ -107,16 +107,25 @@ fn is_fault(sig: u32) -> bool {
 
 /// Whether this SIGSYS says that the instruction before `rip` was a call that the backstop caught.
 ///
-/// The information can be forged (rt_sigqueueinfo to oneself), so nothing in it decides alone: a
-/// call that comes from the gate was let through, and a trap leaves `rcx` and `r11` as SYSCALL set
-/// them. The vsyscall page is the exception to the latter.
+/// The information can be forged (rt_sigqueueinfo to oneself), so it must agree with the registers:
+/// a call that comes from the gate was let through, a filter that does not look at a number never
+/// trapped it, and SYSCALL leaves the return address in `rcx`. In the vsyscall page there is no
+/// SYSCALL; the kernel gives its address, and has returned to the caller already.
 fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
-    let from_backstop = match state::backstop() {
-        state::Backstop::Strict | state::Backstop::Inspected => info.code == SYS_SECCOMP,
-        state::Backstop::Sud => info.code == SYS_USER_DISPATCH,
-        state::Backstop::None => false,
-    };
-    from_backstop && !gate::contains(uc.rip)
+    const VSYSCALL: core::ops::Range<u64> = 0xffff_ffff_ff60_0000..0xffff_ffff_ff60_1000;
+    let [call_addr, number_and_arch, ..] = info.rest;
+    let agrees = number_and_arch as u32 == uc.rax as u32
+        && !gate::contains(uc.rip)
+        && (VSYSCALL.contains(&call_addr) || (call_addr == uc.rip && uc.rcx == uc.rip));
+    agrees
+        && match state::backstop() {
+            state::Backstop::Strict => info.code == SYS_SECCOMP,
+            state::Backstop::Inspected => {
+                info.code == SYS_SECCOMP && ia2_core::nr::is_inspected(uc.rax as u32)
+            }
+            state::Backstop::Sud => info.code == SYS_USER_DISPATCH,
+            state::Backstop::None => false,
+        }
 }
 
 fn trapped(block: &Block, uc: &mut UContext) -> Next {

@@ -26,6 +26,8 @@ pub enum Backstop {
 static BACKSTOP: AtomicU8 = AtomicU8::new(Backstop::None as u8);
 /// Live patching is allowed.
 pub static PATCHING: AtomicBool = AtomicBool::new(false);
+/// A site has been patched since start.
+pub static LATE_PATCHES: AtomicBool = AtomicBool::new(false);
 /// `IA2_LOG` is set: say on stderr what is refused.
 pub static LOG: AtomicBool = AtomicBool::new(false);
 /// The processor and the kernel allow `wrgsbase`.

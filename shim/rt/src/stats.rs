@@ -42,15 +42,20 @@ pub fn is_last(block: &Block) -> bool {
 /// The counters of other threads are read while they run; what they count in this moment may or may
 /// not be in it.
 pub fn write() {
-    let mut path = [0; 4096];
-    let Some(path) = STATS_PATH.get(&mut path) else { return };
     // Nobody is left to tell if the file cannot be opened: boot has tried it once.
-    let Ok(fd) = sys::open(path, O_WRONLY | O_APPEND | O_CREAT, 0o666) else { return };
+    let Some(Ok(fd)) = open() else { return };
     sys::flock(fd, true);
     let mut out = Out { text: Text::new(), fd };
     line(&mut out);
     out.flush();
     sys::close(fd);
+}
+
+/// Opens the file, if one was named.
+pub fn open() -> Option<Result<i32, i32>> {
+    let mut path = [0; 4096];
+    let path = STATS_PATH.get(&mut path)?;
+    Some(sys::open(path, O_WRONLY | O_APPEND | O_CREAT, 0o666))
 }
 
 struct Out {

@@ -5,7 +5,7 @@
 
 use crate::{sys, usermem};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use ia2_core::layout::{STUB_SLOT, StubHeader};
+use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader};
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
@@ -16,7 +16,7 @@ struct Arena {
     end: AtomicU64,
     /// First free slot.
     next: AtomicU64,
-    /// The slots are in the order of their sites.
+    /// 1 if made at start, with the slots in the order of their sites; 0 if made late.
     sorted: AtomicU64,
 }
 
@@ -70,29 +70,72 @@ pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
 /// The slot that runs the instruction at `addr`, if a patch covers it.
 #[must_use]
 pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
-    arenas().find_map(|arena| {
-        let start = arena.start.load(Ordering::Relaxed);
-        let slots = (arena.next.load(Ordering::Relaxed) - start) / STUB_SLOT;
-        let header = |index: u64| {
-            let slot = start + index * STUB_SLOT;
-            usermem::read::<u64>(slot).ok().map(|word| (slot, StubHeader::unpack(word)))
-        };
-        let covers = |found: &(u64, StubHeader)| found.1.covers().contains(&addr);
-        if arena.sorted.load(Ordering::Relaxed) == 0 {
-            return (0..slots).filter_map(header).find(covers);
+    arenas()
+        .find_map(|arena| {
+            let start = arena.start.load(Ordering::Relaxed);
+            let slots = (arena.next.load(Ordering::Relaxed) - start) / STUB_SLOT;
+            let header = |index: u64| {
+                let slot = start + index * STUB_SLOT;
+                usermem::read::<u64>(slot).ok().map(|word| (slot, StubHeader::unpack(word)))
+            };
+            let covers = |found: &(u64, StubHeader)| found.1.covers().contains(&addr);
+            if arena.sorted.load(Ordering::Relaxed) == 0 {
+                return (0..slots).filter_map(header).find(covers);
+            }
+            // The first slot whose site is at or past the address, or the one before it.
+            let (mut low, mut high) = (0, slots);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if header(middle)?.1.site < addr { low = middle + 1 } else { high = middle }
+            }
+            [low.checked_sub(1), (low < slots).then_some(low)]
+                .into_iter()
+                .flatten()
+                .filter_map(header)
+                .find(covers)
+        })
+        // The text may have been unmapped, and other code be there now.
+        .filter(|(slot, header)| is_in_place(*slot, *header))
+}
+
+/// Whether the patch that leads to `slot` is still there.
+#[must_use]
+pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
+    let start = header.covers().start;
+    match usermem::read::<[u8; 8]>(start) {
+        Ok([0xe9, a, b, c, d, ..]) => {
+            let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+            start.wrapping_add(5).wrapping_add_signed(distance) == slot + STUB_CODE
         }
-        // The first slot whose site is at or past the address, or the one before it.
-        let (mut low, mut high) = (0, slots);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if header(middle)?.1.site < addr { low = middle + 1 } else { high = middle }
-        }
-        [low.checked_sub(1), (low < slots).then_some(low)]
-            .into_iter()
-            .flatten()
-            .filter_map(header)
-            .find(covers)
+        Ok([0xeb, ..]) => start == header.site,
+        _ => false,
+    }
+}
+
+/// A late stub in use whose patch lies in `start..end`. The caller holds [`crate::lock::PATCH`].
+#[must_use]
+pub fn late_in(start: u64, end: u64) -> Option<(u64, StubHeader)> {
+    arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) == 0).find_map(|arena| {
+        let first = arena.start.load(Ordering::Relaxed);
+        let slots = (arena.next.load(Ordering::Relaxed) - first) / STUB_SLOT;
+        (0..slots).find_map(|index| {
+            let slot = first + index * STUB_SLOT;
+            let header = StubHeader::unpack(usermem::read::<u64>(slot).ok()?);
+            let covered = header.covers();
+            (header.site != 0 && covered.start < end && start < covered.end)
+                .then_some((slot, header))
+        })
     })
+}
+
+/// Marks a late stub as one whose patch is gone. Its code stays: a thread may be in it.
+pub fn retire(slot: u64) {
+    write(
+        slot,
+        &StubHeader { site: 0, reenter: STUB_CODE as u8, after: 0, after_len: 0 }
+            .pack()
+            .to_le_bytes(),
+    );
 }
 
 /// A free slot within reach of `site`, mapping an arena if there is none. The caller holds
@@ -101,7 +144,9 @@ pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
 pub fn take(site: u64) -> Option<u64> {
     let near = |arena: &&Arena| {
         let next = arena.next.load(Ordering::Relaxed);
-        next < arena.end.load(Ordering::Relaxed) && next.abs_diff(site) < REACH
+        arena.sorted.load(Ordering::Relaxed) == 0
+            && next < arena.end.load(Ordering::Relaxed)
+            && next.abs_diff(site) < REACH
     };
     if let Some(arena) = arenas().find(near) {
         return Some(arena.next.load(Ordering::Relaxed));
@@ -132,19 +177,24 @@ fn map_near(site: u64) -> Option<u64> {
 ///
 /// Its neighbours stay executable all along; nobody jumps to the slot before the site is patched.
 pub fn fill(slot: u64, bytes: &[u8; STUB_SLOT as usize]) -> bool {
-    let page = slot & !4095;
     let Some(arena) = arenas().find(|arena| arena.next.load(Ordering::Relaxed) == slot) else {
         return false;
     };
+    let filled = write(slot, bytes);
+    if filled {
+        arena.next.store(slot + STUB_SLOT, Ordering::Release);
+    }
+    filled
+}
+
+/// Writes into a slot; its page stays executable meanwhile.
+fn write(slot: u64, bytes: &[u8]) -> bool {
+    let page = slot & !4095;
     if sys::mprotect(page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC).is_err() {
         return false;
     }
-    let from = bytes.as_ptr().addr() as u64;
-    let copied = usermem::copy(slot, from, bytes.len()).is_ok();
-    let sealed = sys::mprotect(page, 4096, PROT_READ | PROT_EXEC).is_ok();
-    if copied {
-        arena.sorted.store(0, Ordering::Relaxed);
-        arena.next.store(slot + STUB_SLOT, Ordering::Release);
-    }
-    copied && sealed
+    let copied = usermem::copy(slot, bytes.as_ptr().addr() as u64, bytes.len()).is_ok();
+    // If this fails the page stays writable, no worse.
+    let _ = sys::mprotect(page, 4096, PROT_READ | PROT_EXEC);
+    copied
 }
