@@ -155,7 +155,9 @@ impl<'a> Body<'a> {
     ///    the function computed with `lea table(%rip)`. Which `lea` it was, perhaps far away,
     ///    does not need to be known: *every* constant whose address the function takes is read as
     ///    if it were the table.
-    /// 4. Anything else may go anywhere.
+    /// 4. Right behind the end of an epilogue: a tail call, for a jump within the function would
+    ///    find its frame gone.
+    /// 5. Anything else may go anywhere.
     ///
     /// A table has no length. It is read until an entry leads outside text: a compiler fills every
     /// entry with a label, so the table does not go on behind such an entry; entries read beyond
@@ -167,7 +169,7 @@ impl<'a> Body<'a> {
                 continue;
             }
             let Some((insn, code)) = self.insn(index) else { return false };
-            if insn.rip_at != 0 {
+            if insn.rip_at != 0 || self.is_behind_epilogue(index) {
                 continue;
             }
             if let Some(table) = insn.jumps_through_table(code) {
@@ -193,6 +195,14 @@ impl<'a> Body<'a> {
             return read.iter().any(|target| self.offset(*target).is_some());
         }
         true
+    }
+
+    /// Whether the instruction before the one at `index` ends the frame, and nothing branches past it.
+    fn is_behind_epilogue(&self, index: usize) -> bool {
+        let Some(jump) = self.step(index) else { return false };
+        let before = index.checked_sub(1).and_then(|before| self.insn(before));
+        before.is_some_and(|(insn, _)| insn.ends_frame())
+            && !self.is_target_within(jump.at, jump.at)
     }
 
     /// Whether the jump to `target` at `index` is the end of case 3: its register is the sum of a

@@ -739,6 +739,20 @@ impl Insn {
         Some(crate::read::i32_at(code, at)?.cast_unsigned())
     }
 
+    /// Whether it takes the stack frame down, as an epilogue does last: `pop %reg`, `leave`, or
+    /// `add $imm,%rsp`.
+    #[must_use]
+    pub fn ends_frame(&self) -> bool {
+        if self.map != Map::One {
+            return false;
+        }
+        match self.opcode {
+            0x58..=0x5f | 0xc9 => true,
+            0x81 | 0x83 => self.rex & 9 == 8 && self.modrm == 0xc4,
+            _ => false,
+        }
+    }
+
     /// The two registers of a 64-bit `add %a,%b`: what is added, and to what.
     #[must_use]
     pub fn adds(&self) -> Option<(Register, Register)> {

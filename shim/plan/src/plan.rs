@@ -481,7 +481,8 @@ impl Planner<'_> {
             return;
         };
         let outcome = if site.outcome == OPEN {
-            match islands.then(|| self.form_d(site.addr)).flatten() {
+            let over_nop = self.form_d_over_nop(number, index);
+            match over_nop.or_else(|| islands.then(|| self.form_d(site.addr)).flatten()) {
                 Some(patch) => Ok(patch),
                 None => self
                     .form_b_or_c(number, index)
@@ -598,6 +599,29 @@ impl Planner<'_> {
         None
     }
 
+    /// Two bytes that jump back to an island in the `nop` right before the `SYSCALL`. Whoever runs
+    /// that `nop` goes on to make the call, and so does the island: it does not matter who comes.
+    fn form_d_over_nop(&mut self, number: usize, index: usize) -> Option<Patch> {
+        let site = self.body.step(index)?;
+        let nop = self.body.step(index.checked_sub(1)?)?;
+        let (insn, code) = self.body.insn(index.checked_sub(1)?)?;
+        let inside = nop.at.wrapping_add(1);
+        if !insn.is_nop() || self.body.is_target_within(inside, site.at.wrapping_sub(1)) {
+            return None;
+        }
+        let old = *code.get(..usize::from(nop.len))?.first_chunk()?;
+        let mut patch = self.moving(Form::D, number, nop.at..site.end(), 0).ok()?;
+        let addr = patch.start;
+        if self.islands.range(addr.saturating_sub(4)..patch.range().end).next().is_some() {
+            return None;
+        }
+        self.islands.insert(addr);
+        patch.start = addr.wrapping_add(u64::from(nop.len));
+        patch.old = Bytes::new(&[0x0f, 0x05])?;
+        patch.island = Some(Island { addr, old });
+        Some(patch)
+    }
+
     /// Adds the padding inside the decoded function that nothing reaches: behind a jump or return,
     /// up to where control may enter again.
     fn padding_inside(&self, window: &Range<u64>, found: &mut Vec<Range<u64>>) {
@@ -699,7 +723,8 @@ impl Planner<'_> {
                 }
                 reason = Refusal::BranchTarget;
             }
-            if len as usize >= JUMP_LEN {
+            // With one instruction only this would be form A.
+            if len as usize >= JUMP_LEN && first.saturating_add(1) < index {
                 let patch = self.moving(Form::C, number, step.at..site.at, before)?;
                 self.rely_on(inside, site.at.wrapping_sub(1));
                 return Ok(patch);

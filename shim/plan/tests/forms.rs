@@ -24,11 +24,25 @@ fn a_loaded_number_before_the_syscall_is_form_a() {
 }
 
 #[test]
-fn a_branch_to_the_syscall_leaves_form_a_possible() {
+fn a_branch_to_the_syscall_leaves_form_a_as_the_last_resort() {
     // jmp over the mov to the syscall
     let object = Object::function(&code(&[b"\xeb\x05", GETPID, SYSCALL, RET]));
     assert_eq!(form(&object.site()), Ok(Form::A));
     assert_eq!(object.site().nr, Some(39));
+    // The branch would trap every time, so a form that catches it is better.
+    let object = Object::function(&code(&[b"\xeb\x05", GETPID, SYSCALL, CMP, NOP, RET]));
+    assert_eq!((form(&object.site()), object.site().nr), (Ok(Form::B), None));
+}
+
+#[test]
+fn a_nop_before_a_syscall_that_is_branched_to_becomes_the_island() {
+    // jmp over the nop to the syscall, in a function where a jump may go anywhere
+    let nop = b"\x0f\x1f\x44\x00\x00";
+    let text = code(&[b"\xeb\x05", nop, SYSCALL, b"\xff\xe1"]);
+    let site = Object::function(&text).site();
+    let patch = site.outcome.unwrap();
+    assert_eq!((patch.form, patch.start), (Form::D, site.addr));
+    assert_eq!(patch.island.map(|island| island.addr), Some(site.addr - 5));
 }
 
 #[test]
@@ -329,4 +343,14 @@ fn the_function_table_of_a_go_program_tells_bounds() {
     // A table whose last function ends outside text is none.
     object.rodata[72 + 8 * 8 + 3] = 1;
     assert!(object.plan().sites.iter().all(|site| form(site) == Err(Refusal::NoFunction)));
+}
+
+#[test]
+fn an_indirect_jump_behind_an_epilogue_is_a_tail_call() {
+    // pop %rbp; jmp *%rax
+    let text = code(&[CALL, MOV_RDI_RAX, SYSCALL, CMP, NOP, b"\x5d\xff\xe0"]);
+    assert_eq!(form(&Object::function(&text).site()), Ok(Form::B));
+    // The same jump with a frame in place may go anywhere.
+    let text = code(&[CALL, MOV_RDI_RAX, SYSCALL, CMP, NOP, b"\xff\xe0"]);
+    assert_eq!(form(&Object::function(&text).site()), Err(Refusal::IndirectJump));
 }
