@@ -37,6 +37,8 @@ pub(crate) struct Body<'a> {
     pub(crate) steps: Vec<Step>,
     /// Offsets that its own direct branches go to, sorted.
     pub(crate) targets: Vec<u32>,
+    /// Addresses outside that its own direct jumps go to, conditional or not, but not its calls.
+    pub(crate) exits: Vec<u64>,
     /// Whether it has an indirect jump.
     pub(crate) indirect: bool,
     /// Whether a byte was reached that is not the beginning of an instruction.
@@ -60,6 +62,7 @@ impl<'a> Body<'a> {
         self.bytes = &[];
         self.steps.clear();
         self.targets.clear();
+        self.exits.clear();
         self.indirect = false;
         self.broken = false;
         let Some(text) = image.text_at(range.start) else { return false };
@@ -102,8 +105,12 @@ impl<'a> Body<'a> {
                     Some(insn) => insn.target(code, addr),
                     None => direct.then(|| insn::relative_target(bytes, addr)).flatten(),
                 };
-                if let Some(offset) = target.and_then(|target| self.offset(target)) {
-                    self.targets.push(offset);
+                if let Some(target) = target {
+                    match self.offset(target) {
+                        Some(offset) => self.targets.push(offset),
+                        None if flow != Flow::Call => self.exits.push(target),
+                        None => {}
+                    }
                 }
                 self.indirect |= flow == Flow::JumpIndirect;
             }
@@ -182,7 +189,11 @@ impl<'a> Body<'a> {
         }
         if relative {
             let before = found.len();
-            for index in 0..self.steps.len() {
+            for (index, step) in self.steps.iter().enumerate() {
+                // `lea x(%rip),%reg` has seven bytes, the second of which is its opcode.
+                if step.len != 7 || self.code(step.at).get(1) != Some(&0x8d) {
+                    continue;
+                }
                 let Some((insn, code)) = self.insn(index) else { return false };
                 if insn.is_lea()
                     && let Some(table) = self.addr(index).and_then(|at| insn.rip_target(code, at))

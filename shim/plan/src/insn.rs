@@ -297,90 +297,121 @@ pub fn decode(code: &[u8]) -> Option<Insn> {
     }
 }
 
+/// What [`quick`] knows of an opcode; the low three bits are the size of the immediate.
+const QUICK_MODRM: u8 = 8;
+/// Three bits: an index in [`QUICK_FLOWS`].
+const QUICK_FLOW: u8 = 16;
+const QUICK_SLOW: u8 = 128;
+static QUICK_FLOWS: [Flow; 8] = [
+    Flow::Next,
+    Flow::Branch,
+    Flow::Jump,
+    Flow::Call,
+    Flow::Return,
+    Flow::Next,
+    Flow::Next,
+    Flow::Next,
+];
+
+/// One byte per one-byte opcode, then one per opcode `0f xx`.
+static QUICK: [u8; 512] = {
+    let mut table = [QUICK_SLOW; 512];
+    let mut at = 0;
+    #[expect(clippy::indexing_slicing, reason = "runs in the compiler only")]
+    while at < 512 {
+        let attr = if at < 256 { ONE[at] } else { TWO[at - 256] };
+        if attr & (PREFIX | LOOK | BAD | IMM16) == 0 {
+            // The bit IMM8 is 2 and means one byte; IMMZ is 4 and means four.
+            let modrm = if attr & MODRM != 0 { QUICK_MODRM } else { 0 };
+            table[at] = (attr & IMM8) >> 1 | attr & IMMZ | modrm;
+        }
+        table[at] = match at {
+            0x70..=0x7f => QUICK_FLOW | 1,
+            0x180..=0x18f => QUICK_FLOW | 4,
+            0xeb => (2 * QUICK_FLOW) | 1,
+            0xe9 => (2 * QUICK_FLOW) | 4,
+            0xe8 => (3 * QUICK_FLOW) | 4,
+            0xc3 => 4 * QUICK_FLOW,
+            0x8d => QUICK_MODRM,
+            0xb8..=0xbf => 4,
+            0xc6 => QUICK_MODRM | 1,
+            0xc7 => QUICK_MODRM | 4,
+            _ => table[at],
+        };
+        at += 1;
+    }
+    table
+};
+
+/// The bytes that a ModRM byte asks for, itself included; a SIB byte may ask for four more.
+static MODRM_LEN: [u8; 256] = {
+    let mut table = [1u8; 256];
+    let mut at = 0;
+    #[expect(clippy::indexing_slicing, reason = "runs in the compiler only")]
+    while at < 256 {
+        let (mode, rm) = (at >> 6, at & 7);
+        if mode != 3 && rm == 4 {
+            table[at] += 1;
+        }
+        if mode == 1 {
+            table[at] += 1;
+        } else if mode == 2 || (mode == 0 && rm == 5) {
+            table[at] += 4;
+        }
+        at += 1;
+    }
+    table
+};
+
 /// Length and flow of the instruction at the start of `code`, if it is of a common kind: one prefix
-/// at most besides REX, no look-up of details but for the few opcodes below. Most instructions are
-/// of that kind, and this takes a fraction of the time of [`decode`], with which it always agrees.
+/// at most besides REX, and no details to look up. Most instructions are of that kind, and this
+/// takes a fraction of the time of [`decode`], with which it always agrees: what it decides, it
+/// computes, because a branch that depends on the bytes of code is mispredicted every other time.
 #[inline]
 #[must_use]
 pub fn quick(code: &[u8]) -> Option<(u8, Flow)> {
     let mut word = u64::from_le_bytes(*code.first_chunk()?);
-    let mut len = 1u8;
-    let mut half = false;
+    // Moves on by one byte or by none.
+    let skip = |word: u64, yes: bool| word.wrapping_shr(u32::from(yes) << 3);
     let first = word as u8;
-    let mut rex = 0;
-    if attributes(&ONE, first) & PREFIX != 0 && first != 0x0f {
-        if matches!(first, 0x64 | 0x66 | 0xf2 | 0xf3) {
-            half = first == 0x66;
-            word >>= 8;
-            len = 2;
-        }
-        if word as u8 & 0xf0 == 0x40 {
-            rex = word as u8;
-            word >>= 8;
-            len = len.wrapping_add(1);
-        }
-    }
+    let half = first == 0x66;
+    let prefix = half | (first == 0x64) | (first == 0xf2) | (first == 0xf3);
+    word = skip(word, prefix);
+    let rex = word as u8;
+    let is_rex = rex & 0xf0 == 0x40;
+    word = skip(word, is_rex);
+    let escape = word as u8 == 0x0f;
+    word = skip(word, escape);
     let opcode = word as u8;
+    let kind = QUICK.get(usize::from(opcode) | usize::from(escape) << 8);
+    let kind = kind.copied().unwrap_or(QUICK_SLOW);
     let modrm = (word >> 8) as u8;
-    let reg = modrm >> 3 & 7;
-    let mut attr = attributes(&ONE, opcode);
-    if attr & (PREFIX | LOOK | BAD | IMM16) != 0 {
-        attr = match (opcode, len) {
-            (0x0f, _) => {
-                word >>= 8;
-                let attr = attributes(&TWO, word as u8);
-                if attr & (LOOK | BAD) != 0 {
-                    let branch = word as u8 & 0xf0 == 0x80 && len == 1;
-                    return branch.then_some((6, Flow::Branch));
-                }
-                len = len.wrapping_add(1);
-                attr
-            }
-            (0x70..=0x7f, 1) => return Some((2, Flow::Branch)),
-            (0xeb, 1) => return Some((2, Flow::Jump)),
-            (0xe8, 1) => return Some((5, Flow::Call)),
-            (0xe9, 1) => return Some((5, Flow::Jump)),
-            (0xc3, 1) => return Some((1, Flow::Return)),
-            (0x8d, _) if modrm >> 6 != 3 => MODRM,
-            (0xb8..=0xbf, _) if rex & 8 == 0 => IMMZ,
-            (0xc6, _) if reg == 0 => MODRM | IMM8,
-            (0xc7, _) if reg == 0 => MODRM | IMMZ,
-            (0xf6, _) => {
-                if reg < 2 {
-                    MODRM | IMM8
-                } else {
-                    MODRM
-                }
-            }
-            (0xf7, _) => {
-                if reg < 2 {
-                    MODRM | IMMZ
-                } else {
-                    MODRM
-                }
-            }
-            _ => return None,
-        };
-    }
-    if half && attr & IMMZ != 0 {
+    let sib = (word >> 16) as u8;
+
+    let flow = kind >> 4 & 7;
+    let prefixed = prefix | is_rex;
+    let immediate = kind & 7;
+    // Opcodes whose ModRM byte must be of a certain kind, and one with a longer immediate.
+    let odd = !escape
+        & (((opcode & 0xfe == 0xc6) & (modrm & 0x38 != 0))
+            | ((opcode == 0x8d) & (modrm >= 0xc0))
+            | ((opcode & 0xf8 == 0xb8) & is_rex & (rex & 8 != 0)));
+    let slow =
+        (kind & QUICK_SLOW != 0) | odd | ((flow != 0) & prefixed) | (half & (immediate == 4));
+    if slow {
         return None;
     }
-    if attr & MODRM != 0 {
-        let modrm = (word >> 8) as u8;
-        let (mode, rm) = (modrm >> 6, modrm & 7);
-        let sib = u8::from(mode != 3 && rm == 4);
-        let base = if sib != 0 { (word >> 16) as u8 & 7 } else { rm };
-        let displacement = match mode {
-            0 if base == 5 => 4,
-            1 => 1,
-            2 => 4,
-            _ => 0,
-        };
-        len = len.wrapping_add(1).wrapping_add(sib).wrapping_add(displacement);
-    }
-    // The bit IMM8 is 2 and means one byte; IMMZ is 4 and means, as there is no prefix 66, four.
-    len = len.wrapping_add((attr & IMM8) >> 1 | attr & IMMZ);
-    (usize::from(len) <= code.len()).then_some((len, Flow::Next))
+    let has_modrm = kind >> 3 & 1;
+    let far_sib = (modrm & 0xc7 == 4) & (sib & 7 == 5);
+    let operand = MODRM_LEN.get(usize::from(modrm)).copied().unwrap_or(0);
+    let operand = operand.wrapping_add(u8::from(far_sib) << 2);
+    let opcodes = 1u8
+        .wrapping_add(u8::from(prefix))
+        .wrapping_add(u8::from(is_rex))
+        .wrapping_add(u8::from(escape));
+    let len = opcodes.wrapping_add(operand & has_modrm.wrapping_neg()).wrapping_add(immediate);
+    let flow = QUICK_FLOWS.get(usize::from(flow)).copied().unwrap_or(Flow::Next);
+    (usize::from(len) <= code.len()).then_some((len, flow))
 }
 
 /// Where the direct jump, branch or call with these bytes goes; its distance is the last byte of

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `image` | an ELF object as segments, from a file or from memory |
 //! | `insn` | one x86-64 instruction: its length, where it goes, whether it can run elsewhere |
-//! | `scan` | searching text: the pair `0f 05`, and direct jumps into given windows |
+//! | `scan` | searching text for the pair `0f 05`; sets of addresses |
 //! | `unwind` | `.eh_frame`: function bounds, signal frames, landing pads |
 //! | `func` | which function holds an address |
 //! | `body` | one decoded function: boundaries, branch targets, jump tables |

@@ -10,16 +10,19 @@
 //!    behind it, and else to the end. A pair `0f 05` that is not where an instruction begins
 //!    is `hidden`: constants and displacements, never touched.
 //! 2. *Nobody jumps into what was overwritten*, except to its first byte. Branches of the function
-//!    itself are known from decoding it; those of other functions (its cold half, hand-written
-//!    assembly) from a search of all text for anything that looks like one, see
-//!    [`crate::scan::jumps_into`], and from decoding the neighbours for short branches; `switch`
-//!    tables are read; the unwinder's landing pads and all symbols count as targets. If an indirect
-//!    jump remains that could go anywhere, only forms that move at most *one* instruction apply
-//!    (A and D): they have no inside to jump into but the middle of one instruction.
+//!    itself are known from decoding it. The cold half that a compiler splits off a function jumps
+//!    back into it, at places without a symbol; it is entered from the hot half only, so every
+//!    function that this one jumps to is decoded, too. The neighbours are searched for short
+//!    branches; `switch` tables are read; the unwinder's landing pads and all symbols count as
+//!    targets. If an indirect jump remains that could go anywhere, only forms that move at most
+//!    *one* instruction apply (A and D): they have no inside to jump into but the middle of one
+//!    instruction.
 //! 3. *The copies do what the originals did*: [`crate::insn::Insn::is_movable`], and a stub close
 //!    enough for RIP-relative operands, which [`crate::stub::emit`] checks.
 //!
-//! Not excluded: a `switch` of a function's hot half with a case label in its cold half, directly
+//! Not excluded: hand-written assembly that jumps into the middle of a function which does not jump to
+//! it first, and names the place by no symbol. The tests look for it, with another decoder, in all
+//! text of the libraries they plan. Nor a `switch` of a function's hot half with a case label in its cold half, directly
 //! behind a `SYSCALL` there. No compiler output with that was found; it takes a table in one
 //! function that leads behind a site in another one that has no frame.
 //!
@@ -27,7 +30,7 @@
 //!
 //! First, each function that holds a pair is decoded and its sites are decided from what the
 //! function itself shows. Where that relies on nobody else jumping to some bytes, it is a *claim*.
-//! Then one search of all text checks all claims. The few functions where one fails are decided
+//! Then all claims are checked together. The few functions where one fails are decided
 //! again with what was found.
 
 use alloc::collections::BTreeSet;
@@ -194,7 +197,12 @@ pub fn plan(image: &Image<'_>) -> ObjectPlan {
         islands: BTreeSet::new(),
         quiet: Vec::new(),
         claims: Vec::new(),
-        plan: ObjectPlan { candidates: candidates.len(), ..ObjectPlan::default() },
+        plan: ObjectPlan {
+            candidates: candidates.len(),
+            hidden: Vec::new(),
+            // Growing step by step would touch twice the memory, at start-up.
+            sites: Vec::with_capacity(candidates.len()),
+        },
     };
     planner.decide_all(&candidates);
     planner.verify();
@@ -235,6 +243,8 @@ struct Claim {
     sites: Range<usize>,
     /// Indices in [`Planner::quiet`].
     quiet: Range<usize>,
+    /// Where the function's direct jumps leave it.
+    exits: Vec<u64>,
 }
 
 struct Planner<'a> {
@@ -349,7 +359,8 @@ impl Planner<'_> {
             let quiet = self.quiet.len();
             sites.clone().for_each(|number| self.decide(number, true));
             if self.quiet.len() > quiet {
-                self.claims.push(Claim { function, sites, quiet: quiet..self.quiet.len() });
+                let (quiet, exits) = (quiet..self.quiet.len(), self.body.exits.clone());
+                self.claims.push(Claim { function, sites, quiet, exits });
             }
         }
     }
@@ -389,9 +400,9 @@ impl Planner<'_> {
         }
     }
 
-    /// Where something in text that looks like a jump goes near a site with a claim, and where
-    /// symbols are near one. Sorted.
-    fn landed(&self) -> Vec<u64> {
+    /// Where the functions that the claims' functions jump to come back near a site with a claim,
+    /// and where symbols are near one. Sorted.
+    fn landed(&mut self) -> Vec<u64> {
         let text = || self.image.segments.iter().filter(|segment| segment.exec);
         let low = text().map(|segment| segment.vaddr).min().unwrap_or(0);
         let ends = text().map(|s| s.vaddr.saturating_add(s.bytes.len() as u64));
@@ -403,8 +414,15 @@ impl Planner<'_> {
             }
         }
         let mut landed = Vec::new();
-        for segment in text() {
-            scan::jumps_into(segment.bytes, segment.vaddr, &granules, |addr| landed.push(addr));
+        let mut seen = BTreeSet::new();
+        let mut other = Body::default();
+        for exit in self.claims.iter().flat_map(|claim| &claim.exits) {
+            if let Some(function) = self.functions.find(*exit)
+                && seen.insert(function.range.start)
+                && other.decode(self.image, &function)
+            {
+                landed.extend(other.exits.iter().filter(|addr| granules.may_hold(**addr)));
+            }
         }
         let symbols = self.image.symbols().map(|symbol| symbol.addr);
         landed.extend(symbols.filter(|addr| granules.may_hold(*addr)));

@@ -1,14 +1,12 @@
 //! Searching text for bytes: fast, because all of an object's text passes through here at start-up.
 //!
-//! Both searches test 64 positions at a time with SSE2, and look closer at those that pass.
+//! 64 positions are tested at a time with SSE2, and only those that pass are looked at closer.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use wide::u8x16;
-
-use crate::read::i32_at;
 
 /// Positions tested at a time: four registers full.
 const STEP: usize = 64;
@@ -111,31 +109,6 @@ impl Granules {
     }
 }
 
-/// Calls `found` with the target of everything in `text` that has the bytes of a `jmp rel32` or
-/// `jcc rel32` into the set, at any alignment, whether it is an instruction or not. `text` begins
-/// at address `start`.
-///
-/// This is how branches out of *other* functions are excluded: the cold half of a function jumps
-/// back into the hot half at places that have no symbol.
-pub(crate) fn jumps_into(text: &[u8], start: u64, set: &Granules, mut found: impl FnMut(u64)) {
-    let mut check = |at: usize| {
-        let Some(distance) = i32_at(text, at) else { return };
-        let target = start.wrapping_add(at as u64).wrapping_add(4).wrapping_add_signed(distance);
-        if set.may_hold(target) {
-            found(target);
-        }
-    };
-    // The distance begins behind e9, or behind 0f 8x.
-    let test = |first: u8x16, second: u8x16| {
-        let conditional = (second & u8x16::splat(0xf0)).simd_eq(u8x16::splat(0x80));
-        second.simd_eq(u8x16::splat(0xe9)) | (first.simd_eq(u8x16::splat(0x0f)) & conditional)
-    };
-    pairs(text, test, |at| check(at.saturating_add(2)));
-    if text.first() == Some(&0xe9) {
-        check(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,26 +137,6 @@ mod tests {
         assert!(syscalls(&[]).is_empty());
         assert!(syscalls(&[0x0f, 0x90, 0x05]).is_empty());
         assert_eq!(syscalls(&[0x0f, 0x0f, 0x05, 0x05]), [1]);
-    }
-
-    #[test]
-    fn a_jump_into_the_window_is_found_wherever_it_stands() {
-        let start = 0x1000u64;
-        for opcode in [&[0xe9u8][..], &[0x0f, 0x84], &[0x0f, 0x8f]] {
-            for at in 0..190usize {
-                let mut text = vec![0x90u8; 200];
-                let target = 0x5000u64;
-                let end = at + opcode.len() + 4;
-                let distance = (target - (start + end as u64)) as u32;
-                text[at..at + opcode.len()].copy_from_slice(opcode);
-                text[at + opcode.len()..end].copy_from_slice(&distance.to_le_bytes());
-                let mut set = Granules::over(0x1000..0x9000);
-                set.insert(&(0x5000..0x5001));
-                let mut hits = Vec::new();
-                jumps_into(&text, start, &set, |target| hits.push(target));
-                assert_eq!(hits, [0x5000], "{opcode:x?} at {at}");
-            }
-        }
     }
 
     #[test]

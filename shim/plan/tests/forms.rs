@@ -121,11 +121,12 @@ fn a_branch_between_the_instructions_before_prevents_form_c() {
 }
 
 #[test]
-fn a_jump_from_another_function_counts_also_without_symbol() {
-    // The second function jumps behind the syscall of the first: like a cold half.
-    let first = code(&[CALL, MOV_RDI_RAX, SYSCALL, CMP, NOP, RET]);
-    let target = 5 + 3 + 2;
+fn a_jump_from_a_cold_half_counts_also_without_symbol() {
+    // The first function jumps to the second, which jumps back behind the syscall.
     let far = vec![0xcc; 300];
+    let je = [&[0x0f, 0x84][..], &(1 + far.len() as u32).to_le_bytes()].concat();
+    let first = code(&[CALL, MOV_RDI_RAX, SYSCALL, CMP, NOP, &je, RET]);
+    let target = 5 + 3 + 2;
     let from = first.len() + far.len();
     let distance = target - (from as i32 + 5);
     let jump = [&[0xe9u8][..], &distance.to_le_bytes()].concat();
