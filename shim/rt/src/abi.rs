@@ -1,6 +1,7 @@
 //! The kernel's structures that the shim reads and writes, each checked against the kernel headers.
 
 use core::mem::{offset_of, size_of};
+use ia2_core::regs::Frame;
 use ia2_core::sigset::AltStack;
 use linux_raw_sys::general as k;
 
@@ -112,6 +113,51 @@ pub struct UContext {
     pub reserved: [u64; 8],
     /// Signals blocked before the handler.
     pub sigmask: u64,
+}
+
+impl UContext {
+    /// The registers of it that a frame has.
+    #[must_use]
+    pub const fn frame(&self) -> Frame {
+        Frame {
+            rax: self.rax,
+            rbx: self.rbx,
+            rcx: self.rcx,
+            rdx: self.rdx,
+            rsi: self.rsi,
+            rdi: self.rdi,
+            rbp: self.rbp,
+            rsp: self.rsp,
+            r8: self.r8,
+            r9: self.r9,
+            r10: self.r10,
+            r12: self.r12,
+            r13: self.r13,
+            r14: self.r14,
+            r15: self.r15,
+            eflags: self.eflags,
+        }
+    }
+
+    /// Takes over the registers of a frame; `rip` and `r11` stay.
+    pub const fn set_frame(&mut self, frame: &Frame) {
+        self.rax = frame.rax;
+        self.rbx = frame.rbx;
+        self.rcx = frame.rcx;
+        self.rdx = frame.rdx;
+        self.rsi = frame.rsi;
+        self.rdi = frame.rdi;
+        self.rbp = frame.rbp;
+        self.rsp = frame.rsp;
+        self.r8 = frame.r8;
+        self.r9 = frame.r9;
+        self.r10 = frame.r10;
+        self.r12 = frame.r12;
+        self.r13 = frame.r13;
+        self.r14 = frame.r14;
+        self.r15 = frame.r15;
+        self.eflags = frame.eflags;
+    }
 }
 
 const _: () = assert!(size_of::<UContext>() == 304);

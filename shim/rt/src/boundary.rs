@@ -37,7 +37,7 @@ pub fn settle(block: &Block, uc: &mut UContext) {
     } else if entry::is_leaving(rip) {
         match block.exit_kind.get() {
             ExitKind::Done => {
-                restore(block, uc);
+                uc.set_frame(&block.frame.get());
                 after(uc, block.frame.get().rcx);
             }
             ExitKind::Unmask => unmasked(block, uc),
@@ -71,7 +71,7 @@ fn in_gate(block: &Block, uc: &mut UContext) {
             _ if rip == gate::ARGS => remake(block, uc),
             _ => {
                 let result = uc.rax;
-                restore(block, uc);
+                uc.set_frame(&block.frame.get());
                 uc.rax = result;
                 after(uc, block.frame.get().rcx);
                 if result == EINTR {
@@ -83,7 +83,7 @@ fn in_gate(block: &Block, uc: &mut UContext) {
         // rt_sigreturn of an exit. Past it, the kernel has refused the frame.
         gate::RAW => remake(block, uc),
         rip if (gate::RAW_AFTER..gate::GATE_END).contains(&rip) => {
-            restore(block, uc);
+            uc.set_frame(&block.frame.get());
             after(uc, block.frame.get().rcx);
         }
         _ => {} // nothing that is executed, but for the traps between the parts
@@ -93,13 +93,13 @@ fn in_gate(block: &Block, uc: &mut UContext) {
 /// The call in the frame has not been made, and what the dispatch changed for it is put back.
 fn remake(block: &Block, uc: &mut UContext) {
     block.rewind();
-    restore(block, uc);
+    uc.set_frame(&block.frame.get());
     before(uc, block.frame.get().rcx);
 }
 
 /// The shim was setting the mask on its way out: it is set by the return from the signal instead.
 fn unmasked(block: &Block, uc: &mut UContext) {
-    restore(block, uc);
+    uc.set_frame(&block.frame.get());
     if uc.rip < gate::ARGS_AFTER || uc.rip >= gate::POST_END {
         uc.sigmask = block.exit_mask.get();
     }
@@ -111,27 +111,6 @@ fn unmasked(block: &Block, uc: &mut UContext) {
     } else {
         uc.rip = rip; // a handler about to start
     }
-}
-
-/// All registers that the frame has.
-fn restore(block: &Block, uc: &mut UContext) {
-    let frame = block.frame.get();
-    uc.rax = frame.rax;
-    uc.rbx = frame.rbx;
-    uc.rcx = frame.rcx;
-    uc.rdx = frame.rdx;
-    uc.rsi = frame.rsi;
-    uc.rdi = frame.rdi;
-    uc.rbp = frame.rbp;
-    uc.rsp = frame.rsp;
-    uc.r8 = frame.r8;
-    uc.r9 = frame.r9;
-    uc.r10 = frame.r10;
-    uc.r12 = frame.r12;
-    uc.r13 = frame.r13;
-    uc.r14 = frame.r14;
-    uc.r15 = frame.r15;
-    uc.eflags = frame.eflags;
 }
 
 /// The call that returns to `ret` has been made; `rax` is its result.

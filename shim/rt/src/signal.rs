@@ -132,24 +132,7 @@ fn trapped(block: &Block, uc: &mut UContext) -> Next {
     state::TRAPS.fetch_add(1, Ordering::Relaxed);
     block.trace(uc.rip, uc.rax as u32, 2);
     let ret = uc.rip;
-    let frame = Frame {
-        rax: uc.rax,
-        rbx: uc.rbx,
-        rcx: ret,
-        rdx: uc.rdx,
-        rsi: uc.rsi,
-        rdi: uc.rdi,
-        rbp: uc.rbp,
-        rsp: uc.rsp,
-        r8: uc.r8,
-        r9: uc.r9,
-        r10: uc.r10,
-        r12: uc.r12,
-        r13: uc.r13,
-        r14: uc.r14,
-        r15: uc.r15,
-        eflags: uc.eflags,
-    };
+    let frame = Frame { rcx: ret, ..uc.frame() };
     if state::PATCHING.load(Ordering::Relaxed) {
         block.in_shim.store(1, Ordering::Relaxed);
         patch::late(ret.wrapping_sub(2), &frame);
@@ -221,21 +204,12 @@ fn start_handler(
     let uc_addr = rsp + 8;
     block.frame.set(Frame {
         rax: 0,
-        rbx: uc.rbx,
-        rcx: uc.rcx,
-        rdx: uc_addr,
-        rsi: uc_addr + size_of::<UContext>() as u64,
         rdi: u64::from(sig),
-        rbp: uc.rbp,
+        rsi: uc_addr + size_of::<UContext>() as u64,
+        rdx: uc_addr,
         rsp,
-        r8: uc.r8,
-        r9: uc.r9,
-        r10: uc.r10,
-        r12: uc.r12,
-        r13: uc.r13,
-        r14: uc.r14,
-        r15: uc.r15,
         eflags: uc.eflags & !FLAGS_CLEARED,
+        ..uc.frame()
     });
     block.xmm.set(Xmm::default());
     block.begin();
