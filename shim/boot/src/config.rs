@@ -117,10 +117,12 @@ fn absolute(path: &[u8]) -> Result<Vec<u8>, GiveUp> {
 /// The whole of a file whose size `stat` does not tell.
 pub(crate) fn read_file(path: &[u8]) -> Result<Vec<u8>, i32> {
     let fd = sys::open(path, O_RDONLY, 0)?;
-    let mut bytes = Vec::with_capacity(16 << 10);
+    // A page at a time, which is what the kernel hands out of these files.
+    const STEP: usize = 4096;
+    let mut bytes = Vec::with_capacity(2 * STEP);
     let result = loop {
         let len = bytes.len();
-        bytes.resize(len + (16 << 10), 0);
+        bytes.resize(len + STEP, 0);
         let got = bytes.get_mut(len..).map_or(Ok(0), |room| sys::read(fd, room));
         bytes.truncate(len + got.unwrap_or(0));
         match got {

@@ -243,7 +243,7 @@ struct Claim {
     sites: Range<usize>,
     /// Indices in [`Planner::quiet`].
     quiet: Range<usize>,
-    /// Where the function's direct jumps leave it.
+    /// Where the function's direct jumps leave it, if the ranges lie inside it.
     exits: Vec<u64>,
 }
 
@@ -308,9 +308,11 @@ impl Planner<'_> {
     }
 
     /// Sorts the pairs of the function just taken up into sites and hidden ones, and decides the
-    /// sites: form A first wherever it fits, so that no other form takes its bytes. The function is
-    /// decoded up to the last pair, and further only if form A does not answer everything.
+    /// sites: form A first wherever it fits, so that no other form takes its bytes, then form D with
+    /// an island between functions. Neither depends on what comes behind the site, so the function
+    /// is decoded up to the last pair, and further only where they do not answer everything.
     fn sites_of(&mut self, function: Function, pairs: &[u64]) {
+        let quiet = self.quiet.len();
         let last = pairs.last().and_then(|addr| self.body.offset(*addr));
         self.body.decode_to(last.unwrap_or(u32::MAX));
         let sites = self.plan.sites.len();
@@ -341,27 +343,30 @@ impl Planner<'_> {
                     let (insn, code) = self.body.insn(index.checked_sub(1)?)?;
                     insn.sets_eax(code)
                 });
-                open |= nr.is_none();
-                self.plan.sites.push(Site { addr: *addr, nr, outcome: patch.map_or(OPEN, Ok) });
+                let between = if patch.is_none() { self.form_d(*addr, false) } else { None };
+                open |= between.is_none() && nr.is_none();
+                let outcome = between.or(patch).map_or(OPEN, Ok);
+                self.plan.sites.push(Site { addr: *addr, nr, outcome });
             }
         }
+        let sites = sites..self.plan.sites.len();
         if open {
-            let sites = sites..self.plan.sites.len();
             self.body.decode_to(u32::MAX);
             if self.body.broken {
-                let all = self.plan.sites.get_mut(sites).unwrap_or_default();
+                let all = self.plan.sites.get_mut(sites.clone()).unwrap_or_default();
                 for site in all.iter_mut().filter(|site| site.outcome == OPEN) {
                     site.outcome = Err(Refusal::Undecodable);
                 }
-                return;
+            } else {
+                self.land(&function, &[], false);
+                sites.clone().for_each(|number| self.decide(number, true));
             }
-            self.land(&function, &[], false);
-            let quiet = self.quiet.len();
-            sites.clone().for_each(|number| self.decide(number, true));
-            if self.quiet.len() > quiet {
-                let (quiet, exits) = (quiet..self.quiet.len(), self.body.exits.clone());
-                self.claims.push(Claim { function, sites, quiet, exits });
-            }
+        }
+        if self.quiet.len() > quiet {
+            // Nobody's cold half jumps to padding between functions.
+            let exits = if open { self.body.exits.clone() } else { Vec::new() };
+            let quiet = quiet..self.quiet.len();
+            self.claims.push(Claim { function, sites, quiet, exits });
         }
     }
 
@@ -500,7 +505,7 @@ impl Planner<'_> {
         };
         let outcome = if site.outcome == OPEN {
             let over_nop = self.form_d_over_nop(number, index);
-            match over_nop.or_else(|| islands.then(|| self.form_d(site.addr)).flatten()) {
+            match over_nop.or_else(|| islands.then(|| self.form_d(site.addr, true)).flatten()) {
                 Some(patch) => Ok(patch),
                 None => self
                     .form_b_or_c(number, index)
@@ -586,14 +591,17 @@ impl Planner<'_> {
         }
     }
 
-    /// Two bytes that jump to an island of padding.
-    fn form_d(&mut self, addr: u64) -> Option<Patch> {
+    /// Two bytes that jump to an island of padding: between functions, or also `inside` the decoded
+    /// one, all of it.
+    fn form_d(&mut self, addr: u64, inside: bool) -> Option<Patch> {
         let end = addr.checked_add(2)?;
         let reach = end.saturating_sub(REACH_BACK)..end.saturating_add(REACH_FORTH);
         // Every byte that an island in reach could have.
         let window = reach.start..reach.end.saturating_add(JUMP_LEN as u64);
         let mut padding = self.functions.padding(&window);
-        self.padding_inside(&window, &mut padding);
+        if inside {
+            self.padding_inside(&window, &mut padding);
+        }
         for stretch in padding {
             let mut at = stretch.start.max(reach.start);
             while at <= reach.end && at.saturating_add(JUMP_LEN as u64) <= stretch.end {
