@@ -35,7 +35,8 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::MPROTECT | nr::PKEY_MPROTECT => {
             let [addr, len, prot, ..] = args;
             if prot as u32 & PROT_WRITE != 0 && state::LATE_PATCHES.load(Ordering::Relaxed) {
-                patch::take_back(addr, addr.saturating_add(len));
+                // The kernel rounds the length up to whole pages.
+                patch::take_back(addr, addr.saturating_add(len).saturating_add(4095) & !4095);
             }
             block.pass();
         }

@@ -65,6 +65,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     // SAFETY: the caller's promise.
     let (block, info, uc) = unsafe { (Block::current(), &*info, &mut *uc) };
     if has(FAULTS, sig)
+        && info.code > 0
         && let Some(rip) = usermem::fixup(uc.rip)
     {
         uc.rip = rip;

@@ -177,7 +177,10 @@ fn map_near(site: u64) -> Option<u64> {
 ///
 /// Its neighbours stay executable all along; nobody jumps to the slot before the site is patched.
 pub fn fill(slot: u64, bytes: &[u8; STUB_SLOT as usize]) -> bool {
-    let Some(arena) = arenas().find(|arena| arena.next.load(Ordering::Relaxed) == slot) else {
+    let Some(arena) = arenas().find(|arena| {
+        // A full arena ends where another may begin.
+        arena.next.load(Ordering::Relaxed) == slot && slot < arena.end.load(Ordering::Relaxed)
+    }) else {
         return false;
     };
     let filled = write(slot, bytes);
