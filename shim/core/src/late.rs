@@ -138,8 +138,10 @@ pub fn jump(from: u64, to: u64) -> Option<[u8; 5]> {
     Some([0xe9, a, b, c, d])
 }
 
-/// The displacement from the instruction that ends at `end` to `target`.
-fn displacement(end: u64, target: u64) -> Option<[u8; 4]> {
+/// The displacement from the instruction that ends at `end` to `target`; `None` if it needs more than
+/// 32 bits.
+#[must_use]
+pub fn displacement(end: u64, target: u64) -> Option<[u8; 4]> {
     i32::try_from(target.wrapping_sub(end) as i64).ok().map(i32::to_le_bytes)
 }
 

@@ -17,6 +17,7 @@
 //! in form B the gate comes back to `after` instead, which then loads that address. `rcx` and `r11`
 //! are free because `SYSCALL` overwrites them. No instruction changes a flag or uses the stack.
 
+use ia2_core::late;
 use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader, table_entry};
 use ia2_core::site::{Form, Refusal};
 
@@ -103,9 +104,7 @@ impl Emitter {
 
 /// The distance from `next` to `target` as an instruction holds it.
 fn distance(next: u64, target: u64) -> Result<[u8; 4], Refusal> {
-    let distance = target.wrapping_sub(next).cast_signed();
-    let distance = i32::try_from(distance).map_err(|_| Refusal::NoStubMemory)?;
-    Ok(distance.to_le_bytes())
+    late::displacement(next, target).ok_or(Refusal::NoStubMemory)
 }
 
 /// The stub of `site` for the slot at run-time address `slot_addr`. `bias` is what was added to the
@@ -172,8 +171,7 @@ pub fn writes(patch: &Patch, bias: u64, slot_addr: u64) -> Result<[Option<Write>
 
 /// `jmp rel32` at `from` to `to`.
 fn jump(from: u64, to: u64) -> Result<[u8; JUMP_LEN], Refusal> {
-    let [a, b, c, d] = distance(from.wrapping_add(JUMP_LEN as u64), to)?;
-    Ok([0xe9, a, b, c, d])
+    late::jump(from, to).ok_or(Refusal::NoStubMemory)
 }
 
 /// `new` and then `nop` over all of `old`.

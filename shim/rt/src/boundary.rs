@@ -143,7 +143,9 @@ pub fn resume(uc: &mut UContext) {
     if let Some((slot, header)) = stub::covering(uc.rip) {
         let covered = header.covers();
         if uc.rip == header.site {
-            make_call(uc);
+            // With instructions moved from behind it, the call returns to the stub's tail.
+            let tail = u64::from(header.after);
+            make_call(uc, if tail == 0 { header.site + 2 } else { slot + tail });
         } else if uc.rip < header.site {
             // At the first byte the jump itself may run just as well.
             uc.rip = slot + ia2_core::layout::STUB_CODE + (uc.rip - covered.start);
@@ -151,17 +153,12 @@ pub fn resume(uc: &mut UContext) {
             uc.rip = slot + u64::from(header.after) + STUB_LEA + (uc.rip - header.site - 2);
         }
     } else if usermem::read::<[u8; 2]>(uc.rip) == Ok([0x0f, 0x05]) && !gate::contains(uc.rip) {
-        make_call(uc);
+        make_call(uc, uc.rip.wrapping_add(2));
     }
 }
 
-/// Makes the call whose `SYSCALL` is at `rip`. Its tail, if instructions moved from behind it, is
-/// where the program's address is covered, so the return goes there by [`stub::covering`].
-fn make_call(uc: &mut UContext) {
-    let next = uc.rip.wrapping_add(2);
-    uc.rcx = match stub::covering(uc.rip) {
-        Some((slot, header)) if header.after != 0 => slot + u64::from(header.after),
-        _ => next,
-    };
+/// Makes the call that `rip` is at, to return to `ret`.
+fn make_call(uc: &mut UContext, ret: u64) {
+    uc.rcx = ret;
     uc.rip = gate::GENERIC;
 }

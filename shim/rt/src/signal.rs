@@ -260,8 +260,8 @@ fn requeue_deferred(block: &Block) {
     block.deferred_len.store(0, Ordering::Relaxed);
 }
 
-/// Installs the shim's handler for every held signal, and for every signal that already has a
-/// handler. For boot, and for children whose handlers the kernel has reset.
+/// Installs the shim's handler for every held signal. For boot, and for children whose handlers the
+/// kernel has reset.
 ///
 /// # Errors
 /// The errno of rt_sigaction.
