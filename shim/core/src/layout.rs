@@ -91,10 +91,26 @@ impl StubHeader {
         }
     }
 
+    /// The header of a stub whose patch was taken back. It still tells where a thread inside the
+    /// stub is in the program. For stubs without a tail, as all late ones are.
+    #[must_use]
+    pub const fn retired(self) -> Self {
+        Self { after: 0, after_len: 31, ..self }
+    }
+
+    /// Whether the patch was taken back.
+    #[must_use]
+    pub const fn is_retired(self) -> bool {
+        self.after == 0 && self.after_len != 0
+    }
+
     /// The program's addresses whose instructions run in the slot instead: from the first byte
-    /// moved to one past the last, the `SYSCALL` included.
+    /// moved to one past the last, the `SYSCALL` included. None if the patch was taken back.
     #[must_use]
     pub const fn covers(self) -> core::ops::Range<u64> {
+        if self.is_retired() {
+            return self.site..self.site;
+        }
         let before = self.reenter as u64 - STUB_CODE;
         self.site - before..self.site + 2 + self.after_len as u64
     }
@@ -111,5 +127,14 @@ mod tests {
         let plain = StubHeader { site: 0x40_1000, reenter: 13, after: 0, after_len: 0 };
         assert_eq!(StubHeader::unpack(plain.pack()), plain);
         assert_eq!(plain.covers(), 0x40_0ffb..0x40_1002);
+    }
+
+    #[test]
+    fn retired_stub_covers_nothing_and_keeps_its_site() {
+        let live = StubHeader { site: 0x40_1000, reenter: 13, after: 0, after_len: 0 };
+        let gone = StubHeader::unpack(live.retired().pack());
+        assert!(gone.is_retired() && !live.is_retired());
+        assert!(gone.covers().is_empty());
+        assert_eq!((gone.site, gone.reenter, gone.after), (0x40_1000, 13, 0));
     }
 }

@@ -10,13 +10,12 @@
 use crate::abi::errno::{EFAULT, EINVAL};
 use crate::abi::{SIG_DFL, SIG_IGN, SigAction, sa};
 use crate::block::Block;
-use crate::{entry, lock, sys, usermem};
+use crate::lock::Lock;
+use crate::{entry, sys, usermem};
 use core::sync::atomic::{AtomicU64, Ordering};
 use ia2_core::sigset::{HELD, SIG_MAX, SIGKILL, SIGSTOP, UNBLOCKABLE, has};
 
-/// One action as four words. A reader may see a mix of two actions that are being exchanged; the
-/// kernel's own handler of a signal that is raised during the exchange may likewise be either, so
-/// readers take the lock.
+/// One action as four words, read and written under the table's lock.
 #[derive(Debug, Default)]
 struct Slot {
     handler: AtomicU64,
@@ -25,17 +24,23 @@ struct Slot {
     mask: AtomicU64,
 }
 
-/// The actions of all signals.
+/// The actions of all signals. The lock also covers what the kernel is told, so that table and
+/// kernel agree.
 #[derive(Debug)]
-pub struct Actions([Slot; SIG_MAX as usize]);
+pub struct Actions {
+    /// Guards the slots.
+    pub lock: Lock,
+    slots: [Slot; SIG_MAX as usize],
+}
 
 /// The actions of the process, shared by its threads.
 pub static PROCESS: Actions = Actions::new();
 
 impl Actions {
     const fn new() -> Self {
-        Self(
-            [const {
+        Self {
+            lock: Lock::new(),
+            slots: [const {
                 Slot {
                     handler: AtomicU64::new(SIG_DFL),
                     flags: AtomicU64::new(0),
@@ -43,18 +48,35 @@ impl Actions {
                     mask: AtomicU64::new(0),
                 }
             }; SIG_MAX as usize],
-        )
+        }
     }
 
     fn slot(&self, sig: u32) -> Option<&Slot> {
-        self.0.get((sig as usize).checked_sub(1)?)
+        self.slots.get((sig as usize).checked_sub(1)?)
     }
 
-    /// The action of `sig`.
+    /// The action of `sig`, for the task of `block`.
     #[must_use]
-    pub fn get(&self, sig: u32) -> SigAction {
-        let _guard = lock::BLOCKS.lock();
+    pub fn get(&self, block: &Block, sig: u32) -> SigAction {
+        let _guard = self.lock.lock(block);
         self.slot(sig).map_or(SigAction::default(), Slot::load)
+    }
+
+    /// The action with which `sig` is delivered to the task of `block`; if it has SA_RESETHAND, it
+    /// becomes the default for the next one.
+    #[must_use]
+    pub fn deliver(&self, block: &Block, sig: u32) -> SigAction {
+        let _guard = self.lock.lock(block);
+        let action = self.slot(sig).map_or(SigAction::default(), Slot::load);
+        if action.flags & sa::RESETHAND != 0 && !matches!(action.handler, SIG_DFL | SIG_IGN) {
+            let default = SigAction { handler: SIG_DFL, ..action };
+            self.set(sig, &default);
+            if !has(HELD, sig) {
+                // The kernel refuses only KILL and STOP, which have no handlers.
+                let _ = sys::sigaction(sig, Some(&default));
+            }
+        }
+        action
     }
 
     fn set(&self, sig: u32, action: &SigAction) {
@@ -63,16 +85,18 @@ impl Actions {
         }
     }
 
-    /// Takes over another table.
-    pub fn copy_from(&self, other: &Self) {
-        for (to, from) in self.0.iter().zip(&other.0) {
+    /// Becomes a copy of `other` that nobody has locked, for the task of `block`.
+    pub fn copy_from(&self, block: &Block, other: &Self) {
+        let _guard = other.lock.lock(block);
+        self.lock.force_release();
+        for (to, from) in self.slots.iter().zip(&other.slots) {
             to.store(&from.load());
         }
     }
 
     /// Makes every caught signal default again: CLONE_CLEAR_SIGHAND.
     pub fn reset_handlers(&self) {
-        for slot in &self.0 {
+        for slot in &self.slots {
             if slot.handler.load(Ordering::Relaxed) != SIG_IGN {
                 slot.store(&SigAction::default());
             }
@@ -82,17 +106,6 @@ impl Actions {
     /// Records an action that was in force before the shim came.
     pub fn adopt(&self, sig: u32, action: &SigAction) {
         self.set(sig, action);
-    }
-
-    /// SA_RESETHAND: the action becomes the default when the handler starts.
-    pub fn reset(&self, sig: u32) {
-        let _guard = lock::BLOCKS.lock();
-        let old = self.slot(sig).map_or(SigAction::default(), Slot::load);
-        self.set(sig, &SigAction { handler: SIG_DFL, ..old });
-        if !has(HELD, sig) {
-            // The kernel refuses only KILL and STOP, which have no handlers.
-            let _ = sys::sigaction(sig, Some(&SigAction { handler: SIG_DFL, ..old }));
-        }
     }
 }
 
@@ -153,7 +166,7 @@ fn try_rt_sigaction(block: &Block, args: [u64; 6]) -> Result<(), i32> {
     }
     let actions = block.actions.get();
     let old = {
-        let _guard = lock::BLOCKS.lock();
+        let _guard = actions.lock.lock(block);
         let old = actions.slot(sig).map_or(SigAction::default(), Slot::load);
         if let Some(mut new) = new {
             new.flags &= sa::KNOWN;

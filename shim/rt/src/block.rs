@@ -26,7 +26,7 @@ use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use ia2_core::regs::Frame;
-use ia2_core::sigset::{AltStack, SigSet};
+use ia2_core::sigset::{AltStack, SIGSYS, SigSet, has};
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_NONE, PROT_READ, PROT_WRITE,
 };
@@ -64,9 +64,6 @@ pub struct Trace {
 /// Entries of the ring.
 pub const TRACE_LEN: usize = 64;
 
-/// Signals that can wait while the shim finishes a call.
-pub const DEFERRED_MAX: usize = 8;
-
 /// What [`Block::begin`] notes.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -92,8 +89,10 @@ pub struct Block {
     pub calls: Cell<u64>,
     /// Non-zero while Rust code of the shim runs on this thread.
     pub in_shim: AtomicU32,
-    /// Entries of `deferred` in use.
-    pub deferred_len: AtomicU32,
+    /// Signals that wait until the shim is left: a bit for each of `deferred_info` in use.
+    pub deferred: AtomicU32,
+    /// Non-zero while SIGSEGV or SIGBUS may be blocked, so that a copy must not raise them.
+    pub fault_blocked: AtomicU32,
     /// Where the slow entry goes at its end.
     pub exit_target: Cell<u64>,
     /// Where `gate.args` goes after its call: one of the gate's posts.
@@ -137,10 +136,12 @@ pub struct Block {
     pub wait_mask: Cell<Option<SigSet>>,
     /// The mask that an interrupted wait leaves in force for the handler.
     pub waited: Cell<Option<SigSet>>,
-    /// Signals that arrived while the shim was busy.
-    pub deferred: [Cell<SigInfo>; DEFERRED_MAX],
-    /// The kernel's mask when the first of them arrived.
-    pub deferred_mask: Cell<SigSet>,
+    /// What they were sent with: SIGSEGV, SIGBUS, any other. A slot is written by one handler at a
+    /// time, since a signal is blocked while its handler runs.
+    pub deferred_info: [Cell<SigInfo>; 3],
+    /// The kernel's mask for the program, noted when the shim blocks more for itself. A mask with
+    /// SIGSYS is never the program's.
+    pub program_mask: Cell<SigSet>,
     /// Copy of the program's signal frame.
     pub return_frame: Cell<core::mem::MaybeUninit<ReturnFrame>>,
 
@@ -148,8 +149,10 @@ pub struct Block {
     pub clone_flags: Cell<u64>,
     /// Stack pointer with which it starts.
     pub clone_rsp: Cell<u64>,
-    /// The task shares the memory of the one that made it but is no thread of it.
+    /// The task lives in the memory of a process that it does not belong to.
     pub guest: Cell<bool>,
+    /// The task was made by a vfork, and its end wakes up its parent, which frees the block.
+    pub vforked: Cell<bool>,
     /// The signal actions this task lives under.
     pub actions: Cell<&'static Actions>,
     /// Its own actions, where it shares its parent's memory but not its actions.
@@ -180,7 +183,8 @@ pub mod offset {
     pub const RET: usize = offset_of!(Block, ret);
     pub const CALLS: usize = offset_of!(Block, calls);
     pub const IN_SHIM: usize = offset_of!(Block, in_shim);
-    pub const DEFERRED_LEN: usize = offset_of!(Block, deferred_len);
+    pub const DEFERRED: usize = offset_of!(Block, deferred);
+    pub const FAULT_BLOCKED: usize = offset_of!(Block, fault_blocked);
     pub const EXIT_TARGET: usize = offset_of!(Block, exit_target);
     pub const POST: usize = offset_of!(Block, post);
     pub const POST_RIP: usize = offset_of!(Block, post_rip);
@@ -337,7 +341,10 @@ impl Block {
     fn block_these(&self, mask: SigSet) -> SigSet {
         let old = sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(mask));
         // A signal that waits has blocked the others already, and noted the mask from before.
-        if self.deferred_len.load(Ordering::Relaxed) == 0 { old } else { self.deferred_mask.get() }
+        if !has(old, SIGSYS) {
+            self.program_mask.set(old);
+        }
+        self.program_mask.get()
     }
 }
 
@@ -346,9 +353,8 @@ impl Block {
 /// # Errors
 /// The errno of mmap or mprotect.
 pub fn boot() -> Result<&'static Block, i32> {
-    let block = take()?;
-    block.state.store(1, Ordering::Release);
-    Ok(block)
+    grow()?; // no lock: there is no block yet that could own it
+    find_free().ok_or(crate::abi::errno::ENOMEM)
 }
 
 /// Takes a free block, mapping more if there is none. Its state is 1 from now on.
@@ -356,7 +362,8 @@ pub fn boot() -> Result<&'static Block, i32> {
 /// # Errors
 /// The errno of mmap or mprotect.
 pub fn take() -> Result<&'static Block, i32> {
-    let _guard = lock::BLOCKS.lock();
+    // SAFETY: who makes a task has a block.
+    let _guard = lock::BLOCKS.lock(unsafe { Block::current() });
     if let Some(block) = find_free() {
         return Ok(block);
     }

@@ -14,7 +14,8 @@
 //! the last call, the signal mask that the parent had.
 //!
 //! The parent of a vfork sleeps until the child has the memory no more, and then takes the child's
-//! block back. A thread gives its block back with its last store before `exit`.
+//! block back, with the locks that it was perhaps killed with. A thread gives its block back with
+//! its last store before `exit`.
 
 #![allow(unsafe_code, reason = "two tasks come back from one call")]
 
@@ -144,17 +145,29 @@ pub fn clone(block: &'static Block, frame: &Frame) {
     child.clone_flags.set(flags);
     child.clone_rsp.set(child_rsp);
     child.unmask(mask, frame.rcx);
+    let counted = shares_memory && !child.guest.get();
+    if counted {
+        state::THREADS.fetch_add(1, Ordering::Relaxed);
+    }
 
     let [a, b, c, d, e, f] = frame.args();
     let call = [u64::from(frame.nr()), a, b, c, d, e, f];
     let result = {
         // The child of a fork must find the locks in order, so they are ours while it is made.
-        let _guards = (!shares_memory).then(|| (lock::PATCH.lock(), lock::BLOCKS.lock()));
+        let _guards = (!shares_memory).then(|| {
+            let actions = &block.actions.get().lock;
+            (lock::PATCH.lock(block), lock::BLOCKS.lock(block), actions.lock(block))
+        });
         // SAFETY: the child's block is filled; the child never returns here, see `ia2_clone`.
         unsafe { ia2_clone(&raw const call, child.this.get()) }
     };
-    let child_is_gone = flags & (VFORK | THREAD) == VFORK;
-    if shares_memory && (result < 0 || child_is_gone) {
+    if result < 0 && counted {
+        state::THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+    if shares_memory && (result < 0 || child.vforked.get()) {
+        for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
+            lock.release_of(child);
+        }
         child.state.store(0, Ordering::Release);
     }
     block.done(result);
@@ -164,20 +177,22 @@ pub fn clone(block: &'static Block, frame: &Frame) {
 /// What the block of a child that shares the memory starts with.
 fn prepare(parent: &Block, child: &'static Block, flags: u64) {
     child.in_shim.store(1, Ordering::Relaxed);
-    child.deferred_len.store(0, Ordering::Relaxed);
+    child.deferred.store(0, Ordering::Relaxed);
+    child.fault_blocked.store(0, Ordering::Relaxed);
     child.pending_held.set(0);
     child.blocked_held.set(parent.blocked_held.get());
     // As the kernel: a child of vfork keeps the alternate stack.
     let keeps = flags & VFORK != 0;
     child.altstack.set(if keeps { parent.altstack.get() } else { AltStack::NONE });
-    child.guest.set(flags & THREAD == 0);
+    child.guest.set(parent.guest.get() || flags & THREAD == 0);
+    child.vforked.set(flags & (VFORK | THREAD) == VFORK);
     child.calls.set(0);
     child.inspected.set(0);
     child.denied.set(0);
     if flags & SIGHAND != 0 {
         child.actions.set(parent.actions.get());
     } else {
-        child.own_actions.copy_from(parent.actions.get());
+        child.own_actions.copy_from(parent, parent.actions.get());
         child.actions.set(&child.own_actions);
     }
 }
@@ -190,11 +205,14 @@ extern "C" fn child() {
     let frame = Frame { rax: 0, rsp: block.clone_rsp.get(), ..block.frame.get() };
     block.frame.set(frame);
     if flags & VM == 0 {
-        lock::release_in_child();
+        for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
+            lock.force_release();
+        }
         block::forget_others(block);
-        block.deferred_len.store(0, Ordering::Relaxed);
+        block.deferred.store(0, Ordering::Relaxed);
         block.pending_held.set(0);
         block.guest.set(false);
+        block.vforked.set(false);
         stats::forget(block);
     } else if sys::sigaltstack(Some(&block.kernel_altstack())).is_err() {
         crate::die::die("no alternate stack for a new thread", 0);
@@ -224,15 +242,22 @@ pub fn arm_dispatch() -> Result<(), i32> {
 }
 
 /// exit(2), and exit_group(2) of a task that shares its memory with others: gives the block back.
-pub fn exit_thread(block: &Block, frame: &Frame) -> ! {
-    if !block.guest.get() && stats::is_last(block) {
+///
+/// Returns only if a signal arrived before the others were blocked: it would be lost with the
+/// thread, while natively another one may take it. It is delivered, and then the call made anew.
+pub fn exit_thread(block: &Block, frame: &Frame) {
+    block.block_all();
+    if block.deferred.load(Ordering::Relaxed) != 0 {
+        return block.pass();
+    }
+    stats::retire(block);
+    // Whoever counts down to zero comes after all the others have added their counters.
+    if !block.guest.get() && state::THREADS.fetch_sub(1, Ordering::AcqRel) == 1 {
         stats::write();
     }
-    block.block_all();
-    stats::retire(block);
     // The block of a vfork's child is given back by the parent, which the child's end wakes up.
-    let parent_frees = block.guest.get() && block.clone_flags.get() & VFORK != 0;
-    let freed = if parent_frees { &raw const block.deferred_len } else { &raw const block.state };
+    let freed =
+        if block.vforked.get() { &raw const block.deferred } else { &raw const block.state };
     // SAFETY: every signal is blocked, so after the store that frees the block nothing of this
     // thread reads or writes it any more: the two calls below use registers only. exit does not
     // return.

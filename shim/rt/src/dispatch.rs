@@ -33,12 +33,12 @@ fn dispatch(block: &'static Block, frame: &Frame) {
     let args = frame.args();
     match frame.nr() {
         nr::MPROTECT | nr::PKEY_MPROTECT => {
-            let [addr, len, prot, ..] = args;
-            if prot as u32 & PROT_WRITE != 0 && state::LATE_PATCHES.load(Ordering::Relaxed) {
-                // The kernel rounds the length up to whole pages.
-                patch::take_back(addr, addr.saturating_add(len).saturating_add(4095) & !4095);
+            let writable = args[2] as u32 & PROT_WRITE != 0;
+            if writable && state::LATE_PATCHES.load(Ordering::Relaxed) {
+                block.done(patch::make_writable(block, frame.nr(), args));
+            } else {
+                block.pass();
             }
-            block.pass();
         }
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
         nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
@@ -59,10 +59,8 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::CLONE | nr::CLONE3 | nr::FORK | nr::VFORK => clone::clone(block, frame),
         nr::EXECVE | nr::EXECVEAT => exec(block, frame.nr()),
         nr::EXIT => clone::exit_thread(block, frame),
+        nr::EXIT_GROUP if block.guest.get() => clone::exit_thread(block, frame),
         nr::EXIT_GROUP => {
-            if block.guest.get() {
-                clone::exit_thread(block, frame);
-            }
             block.block_all(); // so that it is not interrupted and made again
             stats::write();
             sys::exit_group(frame.rdi as i32);

@@ -34,9 +34,13 @@
 //! does:   signal::on_signal
 //! out:    rt_sigreturn from the same frame, or ia2_leave
 //! ```
+//! The handler that interrupted the program itself returns through `ia2_back`: a fault that
+//! somebody sent meanwhile was noted, and is raised again before. One that is sent between that
+//! look and the return finds the thread in a sequence that can be started again ([`restart_back`]).
 
 #![allow(unsafe_code, reason = "global_asm")]
 
+use crate::abi::UContext;
 use crate::block::offset;
 use crate::gate;
 use core::arch::global_asm;
@@ -45,8 +49,8 @@ global_asm!(
     ".pushsection .text.ia2entry,\"ax\",@progbits",
     ".globl ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
     ".hidden ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
-    ".globl ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_restorer",
-    ".hidden ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_restorer",
+    ".globl ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
+    ".hidden ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
     ".balign 64",
     "ia2_slow:",
     "mov dword ptr gs:[{in_shim}], 1",
@@ -123,7 +127,7 @@ global_asm!(
     "mov rsp, gs:[{rsp}]",
     "mov dword ptr gs:[{in_shim}], 0",
     "ia2_leaving:", // from here on, a signal goes by the block's exit_kind
-    "mov ecx, gs:[{deferred_len}]",
+    "mov ecx, gs:[{deferred}]",
     "jrcxz 2f",
     "jmp 3f",
     "2:",
@@ -159,23 +163,39 @@ global_asm!(
     "mov rbx, rsp", // the frame; rbx itself is in it
     "sub rsp, 8",   // the kernel leaves the stack as after a call
     "call {on_signal}",
-    "test eax, eax",
-    "jnz ia2_leave",
+    "cmp eax, {leave}",
+    "je ia2_leave",
+    "cmp eax, {back}",
+    "mov r12d, 0", // not on the way back
+    "jne 4f",
+    "ia2_back:",
+    "mov r12d, 1",
+    "cmp dword ptr gs:[{deferred}], 0",
+    "jne 5f",
+    "4:",
     "lea rsp, [rbx + 8]", // as after the `ret` into a restorer
     "mov eax, {nr_sigreturn}",
     "movabs r14, {raw}",
     "jmp r14",
+    "ia2_back_end:",
+    "5:",
+    "lea rsp, [rbx - 8]",
+    "call {requeue}",
+    "jmp ia2_back",
     "ia2_restorer:", // the kernel demands one; ia2_signal never returns to it
     "ud2",
     ".popsection",
     on_call = sym crate::dispatch::on_call,
     on_signal = sym crate::signal::on_signal,
     drain = sym crate::signal::drain,
+    requeue = sym crate::signal::requeue_deferred,
+    leave = const crate::signal::Next::Leave as u32,
+    back = const crate::signal::Next::Back as u32,
     args = const gate::ARGS,
     raw = const gate::RAW,
     nr_sigreturn = const ia2_core::nr::RT_SIGRETURN,
     in_shim = const offset::IN_SHIM,
-    deferred_len = const offset::DEFERRED_LEN,
+    deferred = const offset::DEFERRED,
     exit_target = const offset::EXIT_TARGET,
     hstack_top = const offset::HSTACK_TOP,
     return_rsp = const offset::RETURN_RSP,
@@ -208,6 +228,8 @@ unsafe extern "C" {
     static ia2_args: u8;
     static ia2_sigreturn: u8;
     static ia2_signal: u8;
+    static ia2_back: u8;
+    static ia2_back_end: u8;
     static ia2_restorer: u8;
 }
 
@@ -258,4 +280,14 @@ pub fn is_arriving(rip: u64) -> bool {
 pub fn is_leaving(rip: u64) -> bool {
     let (start, end) = (&raw const ia2_leaving, &raw const ia2_leaving_end);
     (start.addr() as u64..end.addr() as u64).contains(&rip)
+}
+
+/// If a handler was interrupted on its way back to what it interrupted, has it start that way again.
+pub fn restart_back(uc: &mut UContext) {
+    let (start, end) =
+        ((&raw const ia2_back).addr() as u64, (&raw const ia2_back_end).addr() as u64);
+    let is_last_call = uc.rip == gate::RAW && uc.rax == u64::from(ia2_core::nr::RT_SIGRETURN);
+    if uc.r12 == 1 && (is_last_call || (start..end).contains(&uc.rip)) {
+        uc.rip = start;
+    }
 }

@@ -1,58 +1,94 @@
-//! Spin locks for the few things that all threads share.
+//! Spin locks for the few things that several tasks share.
 //!
 //! Held for microseconds by code that runs nothing of the program and is not interrupted by code of
-//! the program (signals are deferred while the shim runs). A fork takes both before it makes the
-//! child, so that the child, whose other threads are gone, finds the data whole and the locks its
-//! own to release. Order: [`PATCH`], [`BLOCKS`].
+//! the program (signals are deferred while the shim runs). Who waits longer sleeps between tries,
+//! for the holder may be a thread of lower priority on the same processor.
+//!
+//! A fork takes the locks before it makes the child, so that the child, whose other threads are
+//! gone, finds the data whole and the locks its own to release. A child of vfork may be killed while
+//! it holds one; its parent, which wakes up then, takes it back ([`Lock::release_of`]). Order:
+//! [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`].
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::block::Block;
+use crate::sys;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// A spin lock that guards a convention, not a value.
-pub struct Lock(AtomicBool);
+/// A spin lock that guards a convention, not a value. It holds the block of its owner; null is free.
+#[derive(Debug)]
+pub struct Lock(AtomicPtr<Block>);
 
-/// Guards the list of blocks and the signal actions.
+/// Guards the list of blocks.
 pub static BLOCKS: Lock = Lock::new();
 /// Guards live patching and late stub memory.
 pub static PATCH: Lock = Lock::new();
+
+/// Tries before a wait sleeps, and for how long it does.
+const TRIES: u32 = 1000;
+const SLEEP_NS: u64 = 50_000;
 
 /// Releases its lock when dropped.
 pub struct Guard<'a>(&'a Lock);
 
 impl Lock {
-    const fn new() -> Self {
-        Self(AtomicBool::new(false))
+    /// A free lock.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Takes the lock, waiting for it.
-    pub fn lock(&self) -> Guard<'_> {
+    /// Takes the lock for the task of `block`, waiting for it.
+    pub fn lock(&self, block: &Block) -> Guard<'_> {
         loop {
-            for _ in 0..100 {
-                if let Some(guard) = self.try_lock() {
-                    return guard;
-                }
-                core::hint::spin_loop();
+            if let Some(guard) = wait(|| self.try_lock(block)) {
+                return guard;
             }
-            crate::sys::sched_yield();
         }
     }
 
     /// Takes the lock if it is free.
-    pub fn try_lock(&self) -> Option<Guard<'_>> {
+    pub fn try_lock(&self, block: &Block) -> Option<Guard<'_>> {
+        let owner = ptr::from_ref(block).cast_mut();
         self.0
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(ptr::null_mut(), owner, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             .then_some(Guard(self))
+    }
+
+    /// Releases the lock, whoever held it: in the child of a fork, where nobody else is left.
+    pub fn force_release(&self) {
+        self.0.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Releases the lock if the task of `block`, which is gone, held it.
+    pub fn release_of(&self, block: &Block) {
+        let owner = ptr::from_ref(block).cast_mut();
+        let _ =
+            self.0.compare_exchange(owner, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        self.0.0.store(ptr::null_mut(), Ordering::Release);
     }
 }
 
-/// In the child of a fork, whose parent held both locks for it: releases them.
-pub fn release_in_child() {
-    BLOCKS.0.store(false, Ordering::Release);
-    PATCH.0.store(false, Ordering::Release);
+/// Tries for a while, and then sleeps a little.
+pub fn wait<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..TRIES {
+        let got = attempt();
+        if got.is_some() {
+            return got;
+        }
+        core::hint::spin_loop();
+    }
+    sys::sleep(SLEEP_NS);
+    None
 }

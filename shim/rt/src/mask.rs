@@ -13,6 +13,7 @@ use crate::abi::errno::EINVAL;
 use crate::block::Block;
 use crate::signal::HELD_ORDER;
 use crate::{sys, usermem};
+use core::sync::atomic::Ordering;
 use ia2_core::nr;
 use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SigSet, apply, has, only};
 
@@ -56,6 +57,10 @@ pub fn rt_sigprocmask(block: &Block, args: [u64; 6]) {
     // The old mask the program sees has held signals in it that the kernel's has not, and some may
     // have waited for this call: it is made here, so that it is never made twice.
     let kernel_old = block.block_but_faults();
+    if block.deferred.load(Ordering::Relaxed) != 0 {
+        // A signal came first, and must be handled before the mask changes: the call is made anew.
+        return block.pass();
+    }
     let kernel_new = set.and_then(|set| apply(how, kernel_old, set & !HELD)).unwrap_or(kernel_old);
     let written = match old_addr {
         0 => Ok(()),

@@ -24,13 +24,15 @@
 //! # What may be patched
 //!
 //! Only a private, executable mapping of the program that is not writable: what its owner may change
-//! in place is left alone, and what it makes writable again gets its bytes back ([`take_back`]).
-//! Private, because a shared mapping would carry the change into a file or another process. `/proc/self/maps` is read to know, which costs some tens of
-//! microseconds, once per site; a site that was given up is not looked at again.
+//! in place is left alone, and what it makes writable again gets its bytes back
+//! ([`make_writable`]). Private, because a shared mapping would carry the change into a file or
+//! another process. `/proc/self/maps` is read to know, which costs some tens of microseconds, once
+//! per site; a site that was given up is not looked at again.
 
 #![allow(unsafe_code, reason = "writes into the program's text")]
 
 use crate::abi::UContext;
+use crate::block::Block;
 use crate::state::{self, Left};
 use crate::{lock, stub, sys, usermem};
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -58,9 +60,8 @@ pub const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: i32 = 1 << 6;
 /// thread back to the site.
 pub fn catch(uc: &mut UContext) -> bool {
     let addr = uc.rip.wrapping_sub(1);
-    while AT.load(Ordering::Acquire) == addr {
-        core::hint::spin_loop();
-    }
+    let patched = || (AT.load(Ordering::Acquire) != addr).then_some(());
+    while lock::wait(patched).is_none() {}
     let known = DONE.iter().any(|slot| slot.load(Ordering::Acquire) == addr);
     // A breakpoint that a debugger or the program put there since is not ours.
     if !known || usermem::read::<[u8; 2]>(addr).is_ok_and(|[first, _]| first == INT3) {
@@ -71,13 +72,18 @@ pub fn catch(uc: &mut UContext) -> bool {
 }
 
 /// Plans and patches the site that has just trapped, if it can be done; else notes why not.
-pub fn late(site: u64, frame: &Frame) {
+///
+/// Not by a task that could be killed in the middle of it while others live on in the same memory.
+pub fn late(block: &Block, site: u64, frame: &Frame) {
+    if block.guest.get() {
+        return;
+    }
     // Not a `SYSCALL`: the vsyscall page, or bytes that are gone already.
     if usermem::read::<[u8; 2]>(site) != Ok([0x0f, 0x05]) || state::LEFT.has(site) {
         return;
     }
     // Somebody is patching: this site, probably. If not, it will trap again.
-    let Some(_guard) = lock::PATCH.try_lock() else { return };
+    let Some(_guard) = lock::PATCH.try_lock(block) else { return };
     state::FOUND.fetch_add(1, Ordering::Relaxed);
     match try_late(site, frame) {
         Ok(()) => {
@@ -116,11 +122,19 @@ fn try_late(site: u64, frame: &Frame) -> Result<(), Refusal> {
     write_live(start, &jump, mapping.prot)
 }
 
-/// Takes back the late patches in `start..end`, which the program is about to make writable: a JIT
-/// that changes an operand in place must find its own bytes there.
-pub fn take_back(start: u64, end: u64) {
-    let _guard = lock::PATCH.lock();
-    while let Some((slot, header)) = stub::late_in(start, end) {
+/// An mprotect(2) or pkey_mprotect(2) that may make late patches writable: takes them back before, for
+/// a JIT that changes an operand in place must find its own bytes there. The lock is held until the
+/// call is made, so that no other thread patches in between.
+pub fn make_writable(block: &Block, number: u32, args: [u64; 6]) -> i64 {
+    let _guard = lock::PATCH.lock(block);
+    let [addr, len, ..] = args;
+    // The kernel rounds the length up to whole pages.
+    take_back(addr, addr.saturating_add(len).saturating_add(4095) & !4095);
+    sys::protect(number, args)
+}
+
+fn take_back(start: u64, end: u64) {
+    for (slot, header) in stub::late_in(start, end) {
         let len = usize::from(header.reenter) - ia2_core::layout::STUB_CODE as usize;
         let at = header.covers().start;
         if let (true, Some(old)) = (stub::is_in_place(slot, header), original(slot, header, len))
@@ -129,7 +143,7 @@ pub fn take_back(start: u64, end: u64) {
             // What fails here leaves the jump, whose target stays: no worse than before.
             let _ = write_live(at, &old, mapping.prot);
         }
-        stub::retire(slot);
+        stub::retire(slot, header);
         state::FOUND.fetch_sub(1, Ordering::Relaxed);
         state::PATCHED.fetch_sub(1, Ordering::Relaxed);
     }

@@ -28,8 +28,8 @@
 use crate::abi::{
     SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, UContext, sa,
 };
-use crate::block::{Block, DEFERRED_MAX, ExitKind, Xmm};
-use crate::{boundary, die, gate, mask, patch, sigframe, state, sys, usermem};
+use crate::block::{Block, ExitKind, Xmm};
+use crate::{boundary, die, entry, gate, mask, patch, sigframe, state, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::{
@@ -54,6 +54,8 @@ pub enum Next {
     Return = 0,
     /// Leave by the block's exit.
     Leave = 1,
+    /// Return from the kernel's frame to the program, which this handler interrupted.
+    Back = 2,
 }
 
 /// Entered from `ia2_signal` in [`crate::entry`].
@@ -79,7 +81,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         return trapped(block, uc);
     }
     if sig == SIGTRAP && patch::catch(uc) {
-        return Next::Return;
+        return Next::Back;
     }
     if busy {
         if info.code > 0 && info.code != SI_KERNEL && is_fault(sig) {
@@ -89,15 +91,18 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         return Next::Return;
     }
     block.in_shim.store(1, Ordering::Relaxed);
+    // The kernel blocks a signal while its handler runs.
+    block.fault_blocked.store(u32::from(has(FAULTS, sig)), Ordering::Relaxed);
     block.waited.set(None);
     boundary::settle(block, uc);
     let next = deliver(block, sig, info, uc);
-    if next == Next::Return {
+    if next == Next::Back {
         boundary::resume(uc);
-        if block.deferred_len.load(Ordering::Relaxed) != 0 {
-            requeue_deferred(block); // faults sent by kill(2) while this handler ran
-        }
         block.in_shim.store(0, Ordering::Relaxed);
+    }
+    if block.deferred.load(Ordering::Relaxed) == 0 {
+        // Else the end of the wait does it; nothing of the program is read before.
+        block.fault_blocked.store(0, Ordering::Relaxed);
     }
     next
 }
@@ -136,53 +141,71 @@ fn trapped(block: &Block, uc: &mut UContext) -> Next {
     let frame = Frame { rcx: ret, ..uc.frame() };
     if state::PATCHING.load(Ordering::Relaxed) {
         block.in_shim.store(1, Ordering::Relaxed);
-        patch::late(ret.wrapping_sub(2), &frame);
+        patch::late(block, ret.wrapping_sub(2), &frame);
         block.in_shim.store(0, Ordering::Relaxed);
     }
     uc.rcx = ret;
     uc.rip = gate::GENERIC;
-    Next::Return
+    Next::Back
 }
 
+/// Notes a signal, and blocks the others in the interrupted code, which is the shim's.
+///
+/// A fault that somebody sent is blocked as well, or a flood of two kinds of them would pile frame
+/// on frame. Then the copy loops must not fault ([`usermem`]); one that is interrupted is left as it
+/// is.
 fn defer(block: &Block, info: &SigInfo, uc: &mut UContext) {
-    let len = block.deferred_len.load(Ordering::Relaxed) as usize;
-    if len == 0 {
-        block.deferred_mask.set(uc.sigmask);
+    if !has(uc.sigmask, SIGSYS) {
+        block.program_mask.set(uc.sigmask);
     }
-    // With all but the faults blocked from here on, more than a few can only be a flood of faults
-    // sent by kill(2); what does not fit is lost.
-    if let Some(slot) = block.deferred.get(len) {
+    let sig = info.signo as u32;
+    let index = match sig {
+        SIGSEGV => 0,
+        SIGBUS => 1,
+        _ => 2, // all the others are blocked from here on
+    };
+    // As the kernel: one of a kind waits.
+    if block.deferred.load(Ordering::Relaxed) & 1 << index == 0
+        && let Some(slot) = block.deferred_info.get(index)
+    {
         slot.set(*info);
-        block.deferred_len.store(len as u32 + 1, Ordering::Relaxed);
+        block.deferred.fetch_or(1 << index, Ordering::Relaxed);
     }
-    uc.sigmask = !FAULTS;
+    uc.sigmask |= !FAULTS;
+    if has(FAULTS, sig) && usermem::fixup(uc.rip).is_none() {
+        uc.sigmask |= only(sig);
+        block.fault_blocked.store(1, Ordering::Relaxed);
+    }
+    entry::restart_back(uc);
 }
 
 /// Hands a signal to the program, whose context `uc` is at a boundary.
 fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
     block.trace(uc.rip, sig, 3);
-    let mut action = block.actions.get().get(sig);
     // A fault cannot wait and cannot be ignored: the kernel makes it the default then.
     let forced = info.code > 0 && (is_fault(sig) || sig == SIGTRAP);
-    if has(block.blocked_held.get(), sig) {
-        if !forced {
-            mask::keep_pending(block, sig, info);
-            return Next::Return;
+    let blocked = has(block.blocked_held.get(), sig);
+    if blocked {
+        if forced {
+            return die_of(sig, info, uc);
         }
-        action.handler = SIG_DFL;
+        mask::keep_pending(block, sig, info);
+        return Next::Back;
     }
+    let action = block.actions.get().deliver(block, sig);
     match action.handler {
-        SIG_IGN if !forced => return Next::Return,
-        SIG_IGN | SIG_DFL => return die_of(sig, info, uc, forced),
+        SIG_IGN if !forced => return Next::Back,
+        SIG_IGN | SIG_DFL => return die_of(sig, info, uc),
         _ => {}
     }
-    if action.flags & sa::RESETHAND != 0 {
-        block.actions.get().reset(sig);
-    }
     let Ok(rsp) = sigframe::push(block, info, uc, &action) else {
-        // force_sigsegv: with SIGSEGV itself, or no handler for it, that is the end.
+        // force_sigsegv (kernel/signal.c): with SIGSEGV itself that is the end.
         let forced = SigInfo { signo: SIGSEGV as i32, code: SI_KERNEL, ..SigInfo::default() };
-        return die_of(SIGSEGV, &forced, uc, false);
+        return if sig == SIGSEGV {
+            die_of(SIGSEGV, &forced, uc)
+        } else {
+            deliver(block, SIGSEGV, &forced, uc)
+        };
     };
     let own = if action.flags & sa::NODEFER != 0 { 0 } else { only(sig) };
     // An interrupted wait: its mask is in force, while the frame has the one from before it.
@@ -218,15 +241,13 @@ fn start_handler(
 }
 
 /// The default action of a signal whose kernel handler is the shim's: the handler is taken away and
-/// the signal comes again, by itself if it is a fault.
-fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext, comes_again: bool) -> Next {
+/// the signal raised again.
+fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
     // The kernel refuses only KILL and STOP, which never come here.
     let _ = sys::sigaction(sig, Some(&SigAction { handler: SIG_DFL, ..SigAction::default() }));
     uc.sigmask &= !only(sig);
-    if !comes_again || sig == SIGTRAP {
-        sys::requeue(info);
-    }
-    Next::Return
+    sys::requeue(info);
+    Next::Back
 }
 
 /// Called by the exit when signals were deferred: raises them again and turns the exit into one
@@ -237,8 +258,8 @@ fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext, comes_again: bool) -> Nex
 pub unsafe extern "C" fn drain() {
     // SAFETY: the gs base is this thread's block, or there would have been no exit.
     let block = unsafe { Block::current() };
-    let saved = block.deferred_mask.get();
-    requeue_deferred(block);
+    requeue_deferred();
+    let saved = block.program_mask.get();
     let ret = block.frame.get().rcx;
     match block.exit_kind.get() {
         ExitKind::Unmask => {}
@@ -251,13 +272,17 @@ pub unsafe extern "C" fn drain() {
 }
 
 /// Raises the deferred signals again, with every signal blocked from here on.
-fn requeue_deferred(block: &Block) {
+pub extern "C" fn requeue_deferred() {
+    // SAFETY: the gs base is this thread's block, or nothing could have been deferred.
+    let block = unsafe { Block::current() };
     sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(u64::MAX));
-    let len = block.deferred_len.load(Ordering::Relaxed) as usize;
-    for slot in block.deferred.iter().take(len.min(DEFERRED_MAX)) {
-        sys::requeue(&slot.get());
+    let waiting = block.deferred.swap(0, Ordering::Relaxed);
+    for (index, slot) in block.deferred_info.iter().enumerate() {
+        if waiting & 1 << index != 0 {
+            sys::requeue(&slot.get());
+        }
     }
-    block.deferred_len.store(0, Ordering::Relaxed);
+    block.fault_blocked.store(0, Ordering::Relaxed);
 }
 
 /// Installs the shim's handler for every held signal. For boot, and for children whose handlers the
@@ -267,7 +292,7 @@ fn requeue_deferred(block: &Block) {
 /// The errno of rt_sigaction.
 pub fn install(block: &Block) -> Result<(), i32> {
     for sig in HELD_ORDER {
-        let action = block.actions.get().get(sig);
+        let action = block.actions.get().get(block, sig);
         sys::sigaction(sig, Some(&crate::action::for_kernel(sig, &action)))?;
     }
     Ok(())

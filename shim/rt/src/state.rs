@@ -39,6 +39,8 @@ pub static MIN_ALTSTACK: AtomicU64 = AtomicU64::new(2048);
 pub static FOUND: AtomicU64 = AtomicU64::new(0);
 /// Sites patched, at start and since.
 pub static PATCHED: AtomicU64 = AtomicU64::new(0);
+/// Threads of the process.
+pub static THREADS: AtomicU32 = AtomicU32::new(1);
 /// SIGSYS arrivals from the backstop.
 pub static TRAPS: AtomicU64 = AtomicU64::new(0);
 /// Fast calls of threads that are gone.

@@ -5,9 +5,12 @@ use crate::block::{self, Block};
 use crate::patch::each_region;
 use crate::state::{self, LEFT, STATS_PATH};
 use crate::sys;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ia2_core::text::Text;
 use linux_raw_sys::general::{O_APPEND, O_CREAT, O_WRONLY};
+
+/// The line was written, or is being written.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
 
 /// Adds the block's counters to those of the process, before its thread is gone.
 pub fn retire(block: &Block) {
@@ -24,24 +27,22 @@ pub fn forget(block: &Block) {
     block.calls.set(0);
     block.inspected.set(0);
     block.denied.set(0);
+    state::THREADS.store(1, Ordering::Relaxed);
+    WRITTEN.store(false, Ordering::Relaxed);
     for counter in [&state::CALLS, &state::INSPECTED, &state::DENIED, &state::TRAPS] {
         counter.store(0, Ordering::Relaxed);
     }
 }
 
-/// Whether no other thread of the process is left.
-#[must_use]
-pub fn is_last(block: &Block) -> bool {
-    block::all().all(|other| {
-        core::ptr::eq(other, block) || other.guest.get() || other.state.load(Ordering::Acquire) == 0
-    })
-}
-
-/// Appends the line, if a file was named.
+/// Appends the line, if a file was named: before the process ends.
 ///
 /// The counters of other threads are read while they run; what they count in this moment may or may
-/// not be in it.
+/// not be in it. Of several threads that end the process at once, the first writes, and the others
+/// wait here for the end.
 pub fn write() {
+    while WRITTEN.swap(true, Ordering::Relaxed) {
+        sys::sleep(1_000_000);
+    }
     // Nobody is left to tell if the file cannot be opened: boot has tried it once.
     let Some(Ok(fd)) = open() else { return };
     sys::flock(fd, true);

@@ -112,30 +112,26 @@ pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
     }
 }
 
-/// A late stub in use whose patch lies in `start..end`. The caller holds [`crate::lock::PATCH`].
-#[must_use]
-pub fn late_in(start: u64, end: u64) -> Option<(u64, StubHeader)> {
-    arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) == 0).find_map(|arena| {
+/// The late stubs in use whose patches lie in `start..end`. The caller holds
+/// [`crate::lock::PATCH`].
+pub fn late_in(start: u64, end: u64) -> impl Iterator<Item = (u64, StubHeader)> {
+    let late = arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) == 0);
+    late.flat_map(move |arena| {
         let first = arena.start.load(Ordering::Relaxed);
         let slots = (arena.next.load(Ordering::Relaxed) - first) / STUB_SLOT;
-        (0..slots).find_map(|index| {
+        (0..slots).filter_map(move |index| {
             let slot = first + index * STUB_SLOT;
             let header = StubHeader::unpack(usermem::read::<u64>(slot).ok()?);
             let covered = header.covers();
-            (header.site != 0 && covered.start < end && start < covered.end)
+            (!header.is_retired() && covered.start < end && start < covered.end)
                 .then_some((slot, header))
         })
     })
 }
 
 /// Marks a late stub as one whose patch is gone. Its code stays: a thread may be in it.
-pub fn retire(slot: u64) {
-    write(
-        slot,
-        &StubHeader { site: 0, reenter: STUB_CODE as u8, after: 0, after_len: 0 }
-            .pack()
-            .to_le_bytes(),
-    );
+pub fn retire(slot: u64, header: StubHeader) {
+    write(slot, &header.retired().pack().to_le_bytes());
 }
 
 /// A free slot within reach of `site`, mapping an arena if there is none. The caller holds

@@ -238,9 +238,28 @@ pub fn mseal(addr: u64, len: u64) -> Result<(), i32> {
     check(call!(__NR_mseal, addr, len, 0)).map(|_| ())
 }
 
-/// Gives the processor to somebody else while a lock is held elsewhere.
-pub fn sched_yield() {
-    call!(__NR_sched_yield);
+/// mprotect(2) or pkey_mprotect(2) as the program made it.
+pub fn protect(number: u32, args: [u64; 6]) -> i64 {
+    // SAFETY: the program's own call, whose arguments the kernel checks; the shim's memory is no
+    // worse off than if the call were passed on.
+    unsafe { raw(number, args) }
+}
+
+/// Copies `len` bytes within this process by process_vm_readv(2), which faults on nothing.
+///
+/// # Errors
+/// EFAULT if a byte is not there; EPERM or ENOSYS where the call is not to be had.
+pub fn copy_own(to: u64, from: u64, len: usize) -> Result<(), i32> {
+    let (local, remote) = ([to, len as u64], [from, len as u64]);
+    let (local, remote) = ((&raw const local).addr(), (&raw const remote).addr());
+    let copied = check(call!(__NR_process_vm_readv, getpid(), local, 1, remote, 1, 0))?;
+    if copied == len as u64 { Ok(()) } else { Err(crate::abi::errno::EFAULT) }
+}
+
+/// nanosleep(2) of less than a second; a signal may cut it short.
+pub fn sleep(nanoseconds: u64) {
+    let time = [0, nanoseconds];
+    call!(__NR_nanosleep, (&raw const time).addr(), 0);
 }
 
 /// rt_sigpending(2) into the word at `addr`, which is the shim's own.

@@ -3,30 +3,38 @@
 //! A pointer from the program is an allegation. It is only ever followed by the two copy loops
 //! below; if one of them faults, the signal handler ([`crate::signal`]) finds the interrupted
 //! address between `ia2_copy` and `ia2_copy_fault`, moves it to the latter, and the copy reports
-//! EFAULT, as the kernel would have. That works because SIGSEGV and SIGBUS are held signals: the
-//! kernel never has them blocked while the shim runs, except between [`crate::block::Block::block_all`]
-//! and the exit, where nothing of the program is read.
+//! EFAULT, as the kernel would have. That works because SIGSEGV and SIGBUS are held signals, which
+//! the kernel does not have blocked while the shim runs, with two exceptions: between
+//! [`crate::block::Block::block_all`] and the exit, where nothing of the program is read; and after
+//! one of them was *sent* to the thread ([`crate::block::Block::fault_blocked`]). Then the loop does
+//! nothing, and the kernel copies.
 
 #![allow(unsafe_code, reason = "copies to and from foreign addresses")]
 
 use crate::abi::errno::EFAULT;
+use crate::sys;
 use core::mem::{MaybeUninit, size_of};
 
 core::arch::global_asm!(
     ".pushsection .text.ia2copy,\"ax\",@progbits",
     ".globl ia2_copy, ia2_copy_fault, ia2_copy_end",
     ".hidden ia2_copy, ia2_copy_fault, ia2_copy_end",
-    // (rdi to, rsi from, rdx len) -> eax 0, or 1 after a fault
-    "ia2_copy:",
+    // (rdi to, rsi from, rdx len) -> eax 0, or 1 after a fault, or 2 if faults are blocked
+    "ia2_copy:", // whoever is interrupted from here on does not get faults blocked
+    "mov eax, 2",
+    "cmp dword ptr gs:[{fault_blocked}], 0",
+    "jne 2f",
     "mov rcx, rdx",
     "rep movsb",
     "xor eax, eax",
+    "2:",
     "ret",
     "ia2_copy_fault:",
     "mov eax, 1",
     "ret",
     "ia2_copy_end:",
     ".popsection",
+    fault_blocked = const crate::block::offset::FAULT_BLOCKED,
 );
 
 unsafe extern "C" {
@@ -73,13 +81,9 @@ unsafe impl Plain for ia2_core::sigset::AltStack {}
 /// EFAULT if it is not readable.
 pub fn read<T: Plain>(addr: u64) -> Result<T, i32> {
     let mut value = MaybeUninit::<T>::uninit();
-    in_user_half(addr, size_of::<T>())?;
-    // SAFETY: the target is ours; a fault on the source is caught, see the module's text.
-    let fault = unsafe {
-        ia2_copy(value.as_mut_ptr().cast(), from_addr(addr).cast_const(), size_of::<T>())
-    };
+    copy(value.as_mut_ptr().expose_provenance() as u64, addr, size_of::<T>())?;
     // SAFETY: the copy filled it, and `Plain` types are valid whatever the bytes.
-    if fault == 0 { Ok(unsafe { value.assume_init() }) } else { Err(EFAULT) }
+    Ok(unsafe { value.assume_init() })
 }
 
 /// Copies a value into the program's memory.
@@ -98,9 +102,12 @@ pub fn copy(to: u64, from: u64, len: usize) -> Result<(), i32> {
     in_user_half(to, len)?;
     in_user_half(from, len)?;
     // SAFETY: the program asked for these bytes to be written, or they are ours; a fault on either
-    // side is caught.
-    let fault = unsafe { ia2_copy(from_addr(to), from_addr(from).cast_const(), len) };
-    if fault == 0 { Ok(()) } else { Err(EFAULT) }
+    // side is caught, see the module's text.
+    match unsafe { ia2_copy(from_addr(to), from_addr(from).cast_const(), len) } {
+        0 => Ok(()),
+        1 => Err(EFAULT),
+        _ => sys::copy_own(to, from, len),
+    }
 }
 
 /// A non-canonical address faults as SIGSEGV without an address, and the kernel's half is never
