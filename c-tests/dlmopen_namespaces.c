@@ -2,6 +2,7 @@
 // comes with it.
 //#Libc: glibc
 //#Library: dlopen_inline_call.lib.c
+//#MaxTraps: 10
 #include "harness.h"
 #include <dlfcn.h>
 

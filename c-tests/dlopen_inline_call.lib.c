@@ -6,3 +6,7 @@ static long call(long nr) {
 }
 long library_call(long nr) { return call(nr); }
 long library_pid(void) { return call(39); }
+long library_twice(void) {
+    volatile long numbers[2] = {39, 110};
+    return call(numbers[0]) + call(numbers[1]);
+}

@@ -8,7 +8,7 @@ use core::panic::PanicInfo;
 #[global_allocator]
 static ALLOCATOR: ia2_boot::arena::Allocator = ia2_boot::arena::Allocator;
 
-/// Live code cannot panic, so this is start-up giving up.
+/// Live code cannot panic, so this is the planner: start-up gives up, a live program dies.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let line = info.location().map_or(0, |location| u64::from(location.line()));

@@ -1,20 +1,24 @@
-//! Memory for planning: a bump allocator over anonymous mappings, all unmapped when boot is done.
+//! Memory for planning: a bump allocator over anonymous mappings, all unmapped when boot is done, or
+//! a library that was mapped later is patched.
 //!
-//! Only boot allocates, on the only thread, so there is nothing to lock. Nothing is freed before
-//! the end but the latest allocation, which can also grow in place: that is what a `Vec` being
-//! filled needs.
+//! Only boot allocates, on the only thread, and the planner of libraries, under the lock of live
+//! patching, so there is nothing to lock. Nothing is freed before the end but the latest
+//! allocation, which can also grow in place: that is what a `Vec` being filled needs.
 
 #![allow(unsafe_code, reason = "a global allocator")]
 
-use crate::raw;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
 use core::ptr;
+use ia2_rt::sys;
 use linux_raw_sys::general::{
-    __NR_mmap, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE,
+    MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, PROT_READ, PROT_WRITE,
 };
 
-/// Least size of a mapping in bytes.
+/// Size of the first chunk, in bytes: what it takes to plan a C library. As nearly all of it will be
+/// used, its pages are asked for at once, which is cheaper than to fault for each.
+const FIRST: usize = 160 << 10;
+/// Least size of a further one.
 const CHUNK: usize = 4 << 20;
 /// First bytes of a chunk: the chunk before it, and its own size.
 const HEADER: usize = 16;
@@ -50,15 +54,11 @@ impl Arena {
     }
 
     fn grow(&self, least: usize) -> Option<()> {
-        let len = least.checked_add(HEADER)?.checked_next_multiple_of(4096)?.max(CHUNK);
-        let prot = u64::from(PROT_READ | PROT_WRITE);
-        let flags = u64::from(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-        // SAFETY: a new anonymous mapping disturbs nothing.
-        let got = unsafe { raw::call(__NR_mmap, [0, len as u64, prot, flags, u64::MAX, 0]) };
-        if got <= 0 {
-            return None;
-        }
-        let start = got as usize;
+        let (usual, populate) =
+            if self.chunk.get() == 0 { (FIRST, MAP_POPULATE) } else { (CHUNK, 0) };
+        let len = least.checked_add(HEADER)?.checked_next_multiple_of(4096)?.max(usual);
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | populate;
+        let start = sys::mmap(0, len as u64, PROT_READ | PROT_WRITE, flags, -1, 0).ok()? as usize;
         // SAFETY: the first bytes of the mapping just made.
         unsafe {
             ptr::with_exposed_provenance_mut::<[usize; 2]>(start).write([self.chunk.get(), len])
@@ -109,6 +109,11 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// Makes sure that there is memory, as far as that can be known. False if there is none.
+pub(crate) fn reserve() -> bool {
+    ARENA.end.get() != 0 || ARENA.grow(0).is_some()
+}
+
 /// Unmaps everything that was allocated.
 ///
 /// # Safety
@@ -120,7 +125,7 @@ pub unsafe fn release() {
     while chunk != 0 {
         // SAFETY: written by `grow`.
         let [before, len] = unsafe { ptr::with_exposed_provenance::<[usize; 2]>(chunk).read() };
-        ia2_rt::sys::munmap(chunk as u64, len as u64);
+        sys::munmap(chunk as u64, len as u64);
         chunk = before;
     }
 }

@@ -10,6 +10,7 @@
 //! | `arena` | memory for planning | [U] |
 //! | `config` | environment and auxiliary vector → what is wanted | |
 //! | `measure` | `/proc/self/maps` → the objects in memory | [U] |
+//! | `library` | text mapped later → its plan, called from the live code | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
 //! | `install` | gate, block, signals, filter | [U] |
 #![no_std]
@@ -20,6 +21,7 @@ extern crate alloc;
 pub mod arena;
 mod config;
 mod install;
+mod library;
 mod measure;
 pub mod raw;
 mod rewrite;
@@ -54,6 +56,7 @@ unsafe fn try_boot() -> Result<(), GiveUp> {
         let objects = measure::objects()?;
         // SAFETY: nothing else runs, so nobody executes what is being patched.
         unsafe { rewrite::all(&objects)? };
+        ia2_rt::library::set_planner(&library::PLANNER);
     }
     install::state(&config);
     install::table(&config);
@@ -61,5 +64,6 @@ unsafe fn try_boot() -> Result<(), GiveUp> {
     install::backstop(&config)?;
     // SAFETY: everything allocated for planning has been dropped or is never used again.
     unsafe { arena::release() };
+    raw::go_live();
     Ok(())
 }

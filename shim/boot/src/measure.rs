@@ -16,8 +16,6 @@ pub(crate) struct Object {
     pub(crate) start: u64,
     /// One past its last.
     pub(crate) end: u64,
-    /// Its text, as mapped.
-    pub(crate) text: Vec<Text>,
     /// Its bytes.
     pub(crate) image: Image<'static>,
 }
@@ -29,6 +27,20 @@ pub(crate) struct Text {
     pub(crate) start: u64,
     /// One past the last.
     pub(crate) end: u64,
+    /// It is writable, and stays so.
+    pub(crate) write: bool,
+}
+
+impl Object {
+    /// Its text, as mapped, by address.
+    pub(crate) fn text(&self) -> impl Iterator<Item = Text> + '_ {
+        let exec = self.image.segments.iter().filter(|segment| segment.exec);
+        exec.map(|segment| {
+            let start = self.bias.wrapping_add(segment.vaddr);
+            let end = start + segment.bytes.len() as u64;
+            Text { start: start & !4095, end: (end + 4095) & !4095, write: segment.write }
+        })
+    }
 }
 
 /// What was found.
@@ -73,6 +85,13 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
     Ok(Objects { list, mapped })
+}
+
+/// All mappings as `(start, end)`, by address.
+pub(crate) fn mapped() -> Result<Vec<(u64, u64)>, i32> {
+    let maps = read_file(b"/proc/self/maps\0")?;
+    let regions = maps.split(|byte| *byte == b'\n').filter_map(Region::parse);
+    Ok(regions.map(|region| (region.start, region.end)).collect())
 }
 
 /// The bytes at `start..end`, if all of them are mapped and readable.
@@ -121,7 +140,7 @@ fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Object> {
     let first = loads().next()?;
     let first_page = le::<8>(first, 16)? & !4095;
     let bias = head.start.wrapping_sub(first_page.wrapping_sub(le::<8>(first, 8)? & !4095));
-    let (mut segments, mut text) = (Vec::new(), Vec::new());
+    let mut segments = Vec::new();
     let mut end = head.end;
     for phdr in loads() {
         let flags = le::<4>(phdr, 4)? as u32;
@@ -133,12 +152,9 @@ fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Object> {
             continue; // execute-only text cannot be read, and is left to trap
         }
         let Some(bytes) = bytes_at(start, stop, regions) else { continue };
-        let exec = flags & PF_X != 0;
-        if exec {
-            text.push(Text { start: start & !4095, end: (stop + 4095) & !4095 });
-        }
-        segments.push(Segment { vaddr, bytes, exec, write: flags & PF_W != 0 });
+        let (exec, write) = (flags & PF_X != 0, flags & PF_W != 0);
+        segments.push(Segment { vaddr, bytes, exec, write });
     }
     let image = Image::from_memory(phdrs, phnum, bias, segments).ok()?;
-    Some(Object { bias, start: head.start, end, text, image })
+    Some(Object { bias, start: head.start, end, image })
 }

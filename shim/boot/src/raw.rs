@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 use ia2_core::text::Text;
 use ia2_rt::die::EXIT_REFUSED;
 use linux_raw_sys::general::{__NR_exit_group, __NR_write};
@@ -53,8 +54,20 @@ pub unsafe fn call(nr: u32, args: [u64; 6]) -> i64 {
     result
 }
 
-/// Says why on stderr and ends the process with status 125.
+/// Whether boot is over, so that the call above would trap.
+static LIVE: AtomicBool = AtomicBool::new(false);
+
+/// Boot is over.
+pub(crate) fn go_live() {
+    LIVE.store(true, Ordering::Relaxed);
+}
+
+/// Says why on stderr and ends the process with status 125; after boot, which is when a library is
+/// being planned, by [`ia2_rt::die`].
 pub fn give_up(what: &str, errno: i32) -> ! {
+    if LIVE.load(Ordering::Relaxed) {
+        ia2_rt::die::die(what, 0);
+    }
     let mut text = Text::<512>::new();
     text.str("ia2shim: ").str(what);
     if errno != 0 {

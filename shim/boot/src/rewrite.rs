@@ -13,12 +13,12 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::layout::STUB_SLOT;
 use ia2_core::site::Refusal;
-use ia2_plan::plan::{self, ObjectPlan};
+use ia2_plan::plan::{self, ObjectPlan, Site};
 use ia2_plan::stub::{self, Write};
 use ia2_rt::state::{self, LEFT, Left};
 use ia2_rt::sys;
 use linux_raw_sys::general::{
-    MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
+    MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_POPULATE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 
 /// Objects that start within this distance share an arena; the rest of a displacement's ±2 GiB is
@@ -32,14 +32,15 @@ const LOWEST: u64 = 1 << 20;
 /// # Safety
 /// No code of the objects may run meanwhile.
 pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
-    let plans: Vec<(&Object, ObjectPlan)> =
+    let mut plans: Vec<(&Object, ObjectPlan)> =
         objects.list.iter().map(|object| (object, plan::plan(&object.image))).collect();
     let mut left = Vec::new();
-    let mut rest = &plans[..];
+    let mut rest = &mut plans[..];
     let mut mapped = objects.mapped.clone();
     while let Some((first, _)) = rest.first() {
-        let close = rest.iter().take_while(|(o, _)| o.end - first.start < TOGETHER).count().max(1);
-        let (group, others) = rest.split_at(close);
+        let start = first.start;
+        let close = rest.iter().take_while(|(o, _)| o.end - start < TOGETHER).count().max(1);
+        let (group, others) = rest.split_at_mut(close);
         // SAFETY: the caller's promise.
         unsafe { patch_group(group, &mut mapped, &mut left) };
         rest = others;
@@ -51,6 +52,21 @@ pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
     // SAFETY: boot, once.
     unsafe { LEFT.set_boot(keep(&left)?) };
     Ok(())
+}
+
+/// Patches an object that is mapped while the program runs. `mapped` is as in [`Objects`].
+///
+/// # Safety
+/// No code of the object may run meanwhile. The caller holds [`ia2_rt::lock::PATCH`].
+pub(crate) unsafe fn library(object: &Object, plan: ObjectPlan, mut mapped: Vec<(u64, u64)>) {
+    let found = plan.sites.len();
+    let mut left = Vec::new();
+    // SAFETY: the caller's promise.
+    unsafe { patch_group(&mut [(object, plan)], &mut mapped, &mut left) };
+    let patched = found - left.len();
+    let listed = left.iter().filter(|left| !LEFT.has(left.addr) && LEFT.add(**left)).count();
+    state::FOUND.fetch_add((patched + listed) as u64, Ordering::Relaxed);
+    state::PATCHED.fetch_add(patched as u64, Ordering::Relaxed);
 }
 
 /// Copies the list to memory that stays.
@@ -69,11 +85,10 @@ fn keep(left: &[Left]) -> Result<&'static [Left], GiveUp> {
     })
 }
 
+/// Memory for stubs.
 struct Arena {
     start: u64,
     len: u64,
-    /// Next free slot.
-    next: u64,
 }
 
 /// Maps `len` bytes in the gap nearest to `object`, below it if possible: what the program maps
@@ -98,20 +113,21 @@ fn map_arena(object: &Object, len: u64, mapped: &mut Vec<(u64, u64)>) -> Option<
     }
     let start = starts.into_iter().map(|start| start & !4095).find(|start| {
         let prot = PROT_READ | PROT_WRITE;
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+        // All of it is written at once, so it need not fault page by page.
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE;
         *start >= LOWEST
             && start.abs_diff(object.start) < TOGETHER
             && sys::mmap(*start, len, prot, flags, -1, 0) == Ok(*start)
     })?;
     mapped.push((start, start + len));
     mapped.sort_unstable();
-    Some(Arena { start, len, next: start })
+    Some(Arena { start, len })
 }
 
 /// # Safety
 /// As [`all`].
 unsafe fn patch_group(
-    group: &[(&Object, ObjectPlan)],
+    group: &mut [(&Object, ObjectPlan)],
     mapped: &mut Vec<(u64, u64)>,
     left: &mut Vec<Left>,
 ) {
@@ -119,95 +135,110 @@ unsafe fn patch_group(
         group.iter().map(|(_, p)| p.sites.iter().filter(|s| s.outcome.is_ok()).count()).sum();
     let len = (slots as u64 * STUB_SLOT).next_multiple_of(4096);
     let Some((first, _)) = group.first() else { return };
-    let mut arena = if slots == 0 { None } else { map_arena(first, len, mapped) };
-    let mut writes: Vec<Vec<(u64, [Option<Write>; 2])>> = Vec::with_capacity(group.len());
-    for (object, plan) in group {
-        let mut of_object = Vec::with_capacity(plan.sites.len());
-        for site in &plan.sites {
-            let addr = site.addr.wrapping_add(object.bias);
-            let stub = match (&site.outcome, &mut arena) {
-                (Ok(patch), Some(arena)) => {
-                    stub::emit(patch, site, object.bias, arena.next).and_then(|slot| {
-                        let writes = stub::writes(patch, object.bias, arena.next)?;
-                        // SAFETY: the arena is writable, ours, and has a slot for every patch.
-                        unsafe { put(arena.next, &slot.bytes) };
-                        arena.next += STUB_SLOT;
-                        Ok(writes)
-                    })
-                }
-                (Ok(_), None) => Err(Refusal::NoStubMemory),
-                (Err(reason), _) => Err(*reason),
-            };
+    let arena = if slots == 0 { None } else { map_arena(first, len, mapped) };
+    let mut next = arena.as_ref().map_or(0, |arena| arena.start);
+    for (object, plan) in group.iter_mut() {
+        for site in &mut plan.sites {
+            let stub = site.outcome.and_then(|patch| match arena {
+                Some(_) => stub::emit(&patch, site, object.bias, next),
+                None => Err(Refusal::NoStubMemory),
+            });
             match stub {
-                Ok(writes) => of_object.push((addr, writes)),
-                Err(reason) => left.push(Left { addr, reason }),
+                Ok(stub) => {
+                    // SAFETY: the arena is writable, ours, and has a slot for every patch.
+                    unsafe { put(next, &stub.bytes) };
+                    next += STUB_SLOT;
+                }
+                Err(reason) => {
+                    left.push(Left { addr: site.addr.wrapping_add(object.bias), reason });
+                    site.outcome = Err(reason);
+                }
             }
         }
-        writes.push(of_object);
     }
-    let usable = arena.is_some_and(|arena| {
-        sys::mprotect(arena.start, arena.len, PROT_READ | PROT_EXEC).is_ok()
-            && ia2_rt::stub::register(arena.start, arena.start + arena.len, arena.next)
-    });
-    for ((object, _), writes) in group.iter().zip(&writes) {
-        if usable {
+    let Some(arena) = arena else { return };
+    let usable = sys::mprotect(arena.start, arena.len, PROT_READ | PROT_EXEC).is_ok()
+        && ia2_rt::stub::register(arena.start, arena.start + arena.len, next);
+    // The stubs lie in the order of the sites.
+    let mut slot = arena.start;
+    for (object, plan) in group.iter() {
+        let mut rest = &plan.sites[..];
+        for text in object.text() {
+            let end = text.end.wrapping_sub(object.bias);
+            let (inside, others) = rest.split_at(rest.partition_point(|site| site.addr < end));
+            rest = others;
             // SAFETY: the caller's promise.
-            unsafe { patch_object(object, writes, left) };
-        } else {
-            let refused =
-                |(addr, _): &(u64, _)| Left { addr: *addr, reason: Refusal::NoStubMemory };
-            left.extend(writes.iter().map(refused));
+            slot = unsafe { patch_text(text, inside, object.bias, slot, usable, left) };
         }
     }
 }
 
+/// Patches the sites in one mapping, whose stubs begin at `slot`, if those are `usable`. Answers
+/// where the next stub is.
+///
 /// # Safety
 /// As [`all`].
-unsafe fn patch_object(object: &Object, sites: &[(u64, [Option<Write>; 2])], left: &mut Vec<Left>) {
-    for text in &object.text {
-        let inside = |site: &&(u64, [Option<Write>; 2])| (text.start..text.end).contains(&site.0);
-        if !sites.iter().any(|site| inside(&site)) {
-            continue;
-        }
-        let len = text.end - text.start;
-        if sys::mprotect(text.start, len, PROT_READ | PROT_WRITE).is_err() {
-            let refused = |(addr, _): &(u64, _)| Left { addr: *addr, reason: Refusal::NotWritable };
-            left.extend(sites.iter().filter(inside).map(refused));
-            continue;
-        }
-        for (addr, writes) in sites.iter().filter(inside) {
-            // SAFETY: the text is writable now, and nobody runs it.
-            if !unsafe { apply(text, writes) } {
-                left.push(Left { addr: *addr, reason: Refusal::Changed });
-            }
-        }
-        if let Err(errno) = sys::mprotect(text.start, len, PROT_READ | PROT_EXEC) {
-            crate::raw::give_up("patched text cannot be made executable again", errno);
-        }
+unsafe fn patch_text(
+    text: Text,
+    sites: &[Site],
+    bias: u64,
+    mut slot: u64,
+    usable: bool,
+    left: &mut Vec<Left>,
+) -> u64 {
+    let mut patches =
+        sites.iter().filter_map(|site| Some((site.addr, site.outcome.ok()?))).peekable();
+    if patches.peek().is_none() {
+        return slot;
     }
+    let len = text.end - text.start;
+    let protect = |prot| sys::mprotect(text.start, len, prot);
+    let ready = match usable {
+        // Whoever may write to it may change an operand in place, and would hit the jump.
+        true if text.write => Err(Refusal::Writable),
+        true => protect(PROT_READ | PROT_WRITE).map_err(|_| Refusal::NotWritable),
+        false => Err(Refusal::NoStubMemory),
+    };
+    for (addr, patch) in patches {
+        let done = ready.and_then(|()| {
+            let writes = stub::writes(&patch, bias, slot)?;
+            // SAFETY: the text is writable now, and nobody runs it.
+            unsafe { apply(text, &writes) }
+        });
+        if let Err(reason) = done {
+            left.push(Left { addr: addr.wrapping_add(bias), reason });
+        }
+        slot += STUB_SLOT;
+    }
+    if ready.is_ok()
+        && let Err(errno) = protect(PROT_READ | PROT_EXEC)
+    {
+        crate::raw::give_up("patched text cannot be made executable again", errno);
+    }
+    slot
 }
 
 /// Applies the writes of one site, if all the bytes are as planned.
 ///
 /// # Safety
 /// `text` must be writable, and not running.
-unsafe fn apply(text: &Text, writes: &[Option<Write>; 2]) -> bool {
+unsafe fn apply(text: Text, writes: &[Option<Write>; 2]) -> Result<(), Refusal> {
     let as_planned = writes.iter().flatten().all(|write| {
         let end = write.addr.wrapping_add(write.len as u64);
         let inside = write.addr >= text.start && end <= text.end;
-        let old = write.old.get(..write.len);
         // SAFETY: within the text, which is mapped and readable.
-        inside && old == Some(unsafe { get(write.addr, write.len) })
+        inside && write.old.iter().zip(unsafe { get(write.addr, write.len) }).all(|(a, b)| a == b)
     });
-    if as_planned {
-        for write in writes.iter().flatten() {
-            if let Some(new) = write.new.get(..write.len) {
-                // SAFETY: within the text, which is writable.
-                unsafe { put(write.addr, new) };
-            }
+    if !as_planned {
+        return Err(Refusal::Changed);
+    }
+    for write in writes.iter().flatten() {
+        if let Some(new) = write.new.get(..write.len) {
+            // SAFETY: within the text, which is writable.
+            unsafe { put(write.addr, new) };
         }
     }
-    as_planned
+    Ok(())
 }
 
 /// # Safety

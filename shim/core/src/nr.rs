@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "the kernel's own names say it")]
 
 pub const WRITE: u32 = 1;
+pub const MMAP: u32 = 9;
 pub const MPROTECT: u32 = 10;
 pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
@@ -34,6 +35,7 @@ pub const EPOLL_PWAIT2: u32 = 441;
 /// The calls that the shim looks at under every policy, because they touch what it lives on, each
 /// with the reason. Sorted by number.
 pub const INSPECTED: &[(u32, &str)] = &[
+    (MMAP, "the text of a library is rewritten before anybody can run it"),
     (MPROTECT, "text that becomes writable gets its own bytes back"),
     (RT_SIGACTION, "every handler is reached through the shim's own"),
     (RT_SIGPROCMASK, "held signals are blocked only in name"),

@@ -6,22 +6,16 @@ use alloc::vec::Vec;
 use crate::func::Function;
 use crate::image::Image;
 use crate::insn::{self, Flow, Insn, Register, Writes};
+use crate::quick;
 use crate::read::{i32_at, u64_at};
 
-/// One decoded instruction, in the few bytes that are kept of it.
+/// Where one decoded instruction stands: offsets from the function's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Offset from the function's start.
+    /// Its first byte.
     pub(crate) at: u32,
-    pub(crate) len: u8,
-    pub(crate) flow: Flow,
-}
-
-impl Step {
-    /// Offset of the next instruction.
-    pub(crate) fn end(self) -> u32 {
-        self.at.wrapping_add(u32::from(self.len))
-    }
+    /// The next instruction.
+    pub(crate) end: u32,
 }
 
 /// A decoded function. The buffers are reused from one function to the next.
@@ -33,12 +27,17 @@ pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
     /// Its bytes and all text behind them.
     text: &'a [u8],
-    /// Its instructions, as far as it is decoded.
-    pub(crate) steps: Vec<Step>,
-    /// Offsets that its own direct branches go to, sorted.
-    pub(crate) targets: Vec<u32>,
+    /// Offsets of its instructions, as far as it is decoded. Nothing else is kept of them: most are
+    /// never looked at again.
+    starts: Vec<u32>,
+    /// How far it is decoded.
+    end: u32,
+    /// A bit for each of its offsets: whether one of its own direct branches goes there.
+    targets: Vec<u64>,
     /// Addresses outside that its own direct jumps go to, conditional or not, but not its calls.
     pub(crate) exits: Vec<u64>,
+    /// The indices of its jumps and returns, behind which it does not go on.
+    pub(crate) stops: Vec<usize>,
     /// Whether it has an indirect jump.
     pub(crate) indirect: bool,
     /// Whether a byte was reached that is not the beginning of an instruction.
@@ -60,9 +59,11 @@ impl<'a> Body<'a> {
         self.start = range.start;
         self.text = &[];
         self.bytes = &[];
-        self.steps.clear();
+        self.starts.clear();
+        self.end = 0;
         self.targets.clear();
         self.exits.clear();
+        self.stops.clear();
         self.indirect = false;
         self.broken = false;
         let Some(text) = image.text_at(range.start) else { return false };
@@ -71,52 +72,75 @@ impl<'a> Body<'a> {
         let len = len.min(text.len()).min(u32::MAX as usize >> 1);
         self.text = text;
         self.bytes = text.get(..len).unwrap_or(&[]);
+        self.targets.resize(len.div_ceil(64), 0);
         !self.bytes.is_empty()
     }
 
     /// Decodes on, past the instruction that holds offset `last`, or to the end of the function.
     pub(crate) fn decode_to(&mut self, last: u32) {
-        let len = self.bytes.len();
-        let mut at = self.steps.last().map_or(0, |step| step.end()) as usize;
-        // The last instruction may be decoded with bytes behind the function in view.
-        while at < len && at <= last as usize && !self.broken {
-            let code = self.text.get(at..).unwrap_or(&[]);
-            let (insn_len, flow, insn) = match insn::quick(code) {
-                Some((len, flow)) => (len, flow, None),
-                None => match insn::decode(code) {
-                    Some(insn) => (insn.len, insn.flow, Some(insn)),
-                    None => {
-                        self.broken = true;
-                        break;
-                    }
-                },
-            };
-            let next = at.wrapping_add(usize::from(insn_len));
-            if next > len {
-                self.broken = true;
-                break;
+        if self.broken {
+            return;
+        }
+        let text = self.text;
+        let stop = (last as usize).saturating_add(1).min(self.bytes.len()).min(text.len());
+        let mut at = self.end as usize;
+        while at < stop {
+            self.starts.push(at as u32);
+            // The last instruction may be decoded with bytes behind the function in view.
+            let code = text.get(at..).unwrap_or(&[]);
+            let plain = code.first_chunk().and_then(quick::plain);
+            match plain.map(usize::from).or_else(|| self.turn(code, at)) {
+                Some(len) => at = at.wrapping_add(len),
+                None => return self.break_off(),
             }
-            self.steps.push(Step { at: at as u32, len: insn_len, flow });
-            if flow != Flow::Next {
-                let addr = self.start.wrapping_add(at as u64);
-                let direct = matches!(flow, Flow::Jump | Flow::Branch | Flow::Call);
-                let bytes = code.get(..usize::from(insn_len)).unwrap_or(&[]);
-                let target = match insn {
-                    Some(insn) => insn.target(code, addr),
-                    None => direct.then(|| insn::relative_target(bytes, addr)).flatten(),
-                };
-                if let Some(target) = target {
-                    match self.offset(target) {
-                        Some(offset) => self.targets.push(offset),
-                        None if flow != Flow::Call => self.exits.push(target),
-                        None => {}
+        }
+        if at > self.bytes.len() {
+            return self.break_off();
+        }
+        self.end = at as u32;
+    }
+
+    /// Takes back the start of what is no instruction, or one that the function cuts off.
+    fn break_off(&mut self) {
+        self.end = self.starts.pop().unwrap_or(0);
+        self.broken = true;
+    }
+
+    /// Decodes an instruction that is not plain: the last in `starts`, at offset `at`, where `code`
+    /// begins. Answers its length; nothing is noted of one that the function cuts off.
+    fn turn(&mut self, code: &[u8], at: usize) -> Option<usize> {
+        let (len, flow, insn) = match code.first_chunk().and_then(quick::other) {
+            Some((len, flow)) => (len, flow, None),
+            None => {
+                let insn = insn::decode(code)?;
+                (insn.len, insn.flow, Some(insn))
+            }
+        };
+        let len = usize::from(len);
+        if flow == Flow::Next || at.wrapping_add(len) > self.bytes.len() {
+            return Some(len);
+        }
+        if matches!(flow, Flow::Jump | Flow::JumpIndirect | Flow::Return) {
+            self.stops.push(self.starts.len().saturating_sub(1));
+            self.indirect |= flow == Flow::JumpIndirect;
+        }
+        if matches!(flow, Flow::Jump | Flow::Branch | Flow::Call) {
+            let addr = self.start.wrapping_add(at as u64);
+            let target = match insn {
+                Some(insn) => insn.target(code, addr),
+                None => quick::relative_target(code.get(..len)?, addr),
+            };
+            match target.map(|target| self.offset(target).ok_or(target)) {
+                Some(Ok(offset)) => {
+                    if let Some(word) = self.targets.get_mut(offset as usize >> 6) {
+                        *word |= 1u64.wrapping_shl(offset);
                     }
                 }
-                self.indirect |= flow == Flow::JumpIndirect;
+                Some(Err(outside)) if flow != Flow::Call => self.exits.push(outside),
+                _ => {}
             }
-            at = next;
         }
-        self.targets.sort_unstable();
+        Some(len)
     }
 
     /// The offset of `addr`, if it lies inside.
@@ -128,13 +152,14 @@ impl<'a> Body<'a> {
     /// The index of the instruction at `offset`, or, if none begins there, of the one that holds
     /// it.
     pub(crate) fn find(&self, offset: u32) -> Result<usize, usize> {
-        let result = self.steps.binary_search_by_key(&offset, |step| step.at);
-        result.map_err(|next| next.saturating_sub(1))
+        self.starts.binary_search(&offset).map_err(|next| next.saturating_sub(1))
     }
 
     /// The step at `index`.
     pub(crate) fn step(&self, index: usize) -> Option<Step> {
-        self.steps.get(index).copied()
+        let at = *self.starts.get(index)?;
+        let next = self.starts.get(index.saturating_add(1));
+        Some(Step { at, end: next.copied().unwrap_or(self.end) })
     }
 
     /// The bytes from `offset`.
@@ -146,11 +171,6 @@ impl<'a> Body<'a> {
     pub(crate) fn insn(&self, index: usize) -> Option<(Insn, &'a [u8])> {
         let code = self.code(self.step(index)?.at);
         Some((insn::decode(code)?, code))
-    }
-
-    /// The link-time address of the instruction at `index`.
-    fn addr(&self, index: usize) -> Option<u64> {
-        Some(self.start.wrapping_add(u64::from(self.step(index)?.at)))
     }
 
     /// Adds to `found` where the indirect jumps of the function may go, in any function. Answers
@@ -171,11 +191,11 @@ impl<'a> Body<'a> {
     /// the table's real end only add targets.
     pub(crate) fn resolve_jumps(&self, image: &Image<'a>, found: &mut Vec<u64>) -> bool {
         let mut relative = false;
-        for (index, step) in self.steps.iter().enumerate() {
-            if step.flow != Flow::JumpIndirect {
+        for index in self.stops.iter().copied() {
+            let Some((insn, code)) = self.insn(index) else { return false };
+            if insn.flow != Flow::JumpIndirect {
                 continue;
             }
-            let Some((insn, code)) = self.insn(index) else { return false };
             if insn.rip_at != 0 || self.is_behind_epilogue(index) {
                 continue;
             }
@@ -189,14 +209,16 @@ impl<'a> Body<'a> {
         }
         if relative {
             let before = found.len();
-            for (index, step) in self.steps.iter().enumerate() {
-                // `lea x(%rip),%reg` has seven bytes, the second of which is its opcode.
-                if step.len != 7 || self.code(step.at).get(1) != Some(&0x8d) {
+            for at in self.starts.iter().copied() {
+                // A REX prefix, and then the opcode of `lea x(%rip),%reg`.
+                let code = self.code(at);
+                if code.get(1) != Some(&0x8d) {
                     continue;
                 }
-                let Some((insn, code)) = self.insn(index) else { return false };
+                let Some(insn) = insn::decode(code) else { return false };
+                let addr = self.start.wrapping_add(u64::from(at));
                 if insn.is_lea()
-                    && let Some(table) = self.addr(index).and_then(|at| insn.rip_target(code, at))
+                    && let Some(table) = insn.rip_target(code, addr)
                 {
                     relative_table(image, table, found);
                 }
@@ -226,7 +248,7 @@ impl<'a> Body<'a> {
             at = before;
             // A jump into this sequence would come with other registers.
             let Some(step) = self.step(at) else { return false };
-            if self.is_target_within(step.end(), step.end()) {
+            if self.is_target_within(step.end, step.end) {
                 return false;
             }
             let Some((insn, code)) = self.insn(at) else { return false };
@@ -261,21 +283,29 @@ impl<'a> Body<'a> {
         false
     }
 
-    /// Adds to `found` where the short branches go.
-    pub(crate) fn short_branches(&self, found: &mut Vec<u64>) {
-        for (index, step) in self.steps.iter().enumerate() {
-            if matches!(step.flow, Flow::Jump | Flow::Branch)
-                && let (Some((insn, code)), Some(addr)) = (self.insn(index), self.addr(index))
-            {
-                found.extend(insn.target(code, addr));
+    /// Adds to `found` where its direct branches go, inside or not.
+    pub(crate) fn branches(&self, found: &mut Vec<u64>) {
+        for (index, word) in self.targets.iter().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let offset = (index << 6) as u64 | u64::from(left.trailing_zeros());
+                found.push(self.start.wrapping_add(offset));
+                left &= left.wrapping_sub(1);
             }
         }
+        found.extend_from_slice(&self.exits);
     }
 
     /// Whether a direct branch of the function goes to an offset in `first..=last`.
     pub(crate) fn is_target_within(&self, first: u32, last: u32) -> bool {
-        let at = self.targets.partition_point(|target| *target < first);
-        self.targets.get(at).is_some_and(|target| *target <= last)
+        let (from, to) = (first as usize >> 6, last as usize >> 6);
+        let words = self.targets.iter().enumerate().take(to.saturating_add(1)).skip(from);
+        first <= last
+            && words.into_iter().any(|(index, word)| {
+                let low = if index == from { u64::MAX.wrapping_shl(first) } else { u64::MAX };
+                let high = if index == to { u64::MAX.wrapping_shr(!last) } else { u64::MAX };
+                word & low & high != 0
+            })
     }
 }
 

@@ -40,15 +40,26 @@ pub(crate) struct Function {
 pub(crate) struct Functions<'a> {
     image: &'a Image<'a>,
     unwind: Unwind<'a>,
-    /// What symbols name in text, sorted: the address, and whether a function is there; made at
-    /// the first use.
-    starts: Option<Vec<(u64, bool)>>,
+    starts: Starts,
 }
+
+/// What symbols name in one stretch of text.
+#[derive(Default)]
+struct Starts {
+    stretch: Range<u64>,
+    /// Sorted: the address, and whether a function is there.
+    list: Vec<(u64, bool)>,
+    /// How many stretches were looked at.
+    count: usize,
+}
+
+/// After so many stretches, the symbols of all text are sorted, once.
+const STRETCHES: usize = 8;
 
 impl<'a> Functions<'a> {
     /// The functions of `image`.
     pub(crate) fn new(image: &'a Image<'a>) -> Self {
-        Self { image, unwind: Unwind::new(image), starts: None }
+        Self { image, unwind: Unwind::new(image), starts: Starts::default() }
     }
 
     /// The function that holds `addr`.
@@ -71,7 +82,7 @@ impl<'a> Functions<'a> {
             }
         }
         let ceiling = self.unwind.entry(after).map_or(u64::MAX, |(start, _)| start);
-        let starts = self.starts();
+        let starts = self.starts(floor..ceiling);
         let next = starts.partition_point(|(start, _)| *start <= addr);
         let (start, is_function) = *starts.get(next.checked_sub(1)?)?;
         if !is_function {
@@ -113,12 +124,10 @@ impl<'a> Functions<'a> {
         found
     }
 
-    /// The landing pads of `function`; `None` if its table cannot be read.
-    pub(crate) fn landing_pads(&self, function: &Function) -> Option<Vec<u64>> {
-        match function.lsda {
-            Some(lsda) => self.unwind.landing_pads(lsda, function.range.start),
-            None => Some(Vec::new()),
-        }
+    /// Adds the landing pads of `function` to `found`. Answers whether its table can be read.
+    pub(crate) fn landing_pads(&self, function: &Function, found: &mut Vec<u64>) -> bool {
+        let Some(lsda) = function.lsda else { return true };
+        self.unwind.landing_pads(lsda, function.range.start, found).is_some()
     }
 
     /// The stretches of padding *between* functions that touch `window`: behind one unwind entry's
@@ -147,32 +156,36 @@ impl<'a> Functions<'a> {
         found
     }
 
-    fn starts(&mut self) -> &[(u64, bool)] {
-        let image = self.image;
-        self.starts.get_or_insert_with(|| {
-            let named = image.symbols().map(|symbol| (symbol.addr, symbol.function));
-            let mut starts: Vec<(u64, bool)> = named.collect();
+    /// What symbols name in `stretch`, and perhaps around it. Most objects have symbols by the
+    /// thousand and unwind entries nearly everywhere, so that only a few stretches are asked for.
+    fn starts(&mut self, stretch: Range<u64>) -> &[(u64, bool)] {
+        let known = &mut self.starts;
+        if stretch.start < known.stretch.start || stretch.end > known.stretch.end {
+            known.count = known.count.saturating_add(1);
+            known.stretch = if known.count > STRETCHES { 0..u64::MAX } else { stretch };
+            let range = known.stretch.clone();
+            let symbols = self.image.symbols_where(|addr| range.contains(&addr));
+            known.list.clear();
+            known.list.extend(symbols.map(|symbol| (symbol.addr, symbol.function)));
             // Functions first, so that they stay where a label names the same address.
-            starts.sort_unstable_by_key(|(addr, function)| (*addr, !function));
-            starts.dedup_by_key(|(addr, _)| *addr);
-            starts
-        })
+            known.list.sort_unstable_by_key(|(addr, function)| (*addr, !function));
+            known.list.dedup_by_key(|(addr, _)| *addr);
+        }
+        &known.list
     }
 }
 
 /// Whether `gap` holds only `nop` (of any length) and `int3`.
 fn is_padding(image: &Image<'_>, gap: &Range<u64>) -> bool {
-    let len = usize::try_from(gap.end.saturating_sub(gap.start)).unwrap_or(usize::MAX);
-    let Some(mut bytes) = image.text_at(gap.start).and_then(|text| text.get(..len)) else {
-        return false;
-    };
-    while !bytes.is_empty() {
-        match insn::decode(bytes) {
-            Some(insn) if insn.is_nop() || insn.is_int3() => {
-                bytes = bytes.get(usize::from(insn.len)..).unwrap_or(&[]);
-            }
-            _ => return false,
-        }
+    let mut left = usize::try_from(gap.end.saturating_sub(gap.start)).unwrap_or(usize::MAX);
+    let Some(mut code) = image.text_at(gap.start) else { return false };
+    while left != 0 {
+        let padding = insn::decode(code).filter(|insn| insn.is_nop() || insn.is_int3());
+        let Some(len) = padding.map(|insn| usize::from(insn.len)).filter(|len| *len <= left) else {
+            return false;
+        };
+        left = left.saturating_sub(len);
+        code = code.get(len..).unwrap_or(&[]);
     }
     true
 }

@@ -69,6 +69,8 @@ pub struct Image<'a> {
     pub eh_frame_hdr: Option<u64>,
     /// Where `.eh_frame` lies, if a section header says so (static programs often have no index).
     pub eh_frame: Option<Range<u64>>,
+    /// One past its last link-time address, memory without bytes in the file included.
+    pub end: u64,
     tables: Vec<SymbolTable<'a>>,
 }
 
@@ -184,13 +186,15 @@ impl<'a> Image<'a> {
         mut segments: Vec<Segment<'a>>,
     ) -> Result<Self, ElfError> {
         segments.sort_unstable_by_key(|segment| segment.vaddr);
-        let mut image = Self { segments, eh_frame_hdr: None, eh_frame: None, tables: Vec::new() };
+        let mut image =
+            Self { segments, eh_frame_hdr: None, eh_frame: None, end: 0, tables: Vec::new() };
         for index in 0..phnum {
             let at = index.saturating_mul(PHDR_LEN);
             let header = ProgramHeader::read(phdrs, at)
                 .ok_or(error(at, "the program headers are cut off"))?;
             match header.kind {
                 PT_GNU_EH_FRAME => image.eh_frame_hdr = Some(header.vaddr),
+                PT_LOAD => image.end = image.end.max(header.vaddr.saturating_add(header.memsz)),
                 PT_DYNAMIC => image.read_dynamic(header.vaddr, header.memsz, bias),
                 _ => {}
             }
@@ -224,20 +228,29 @@ impl<'a> Image<'a> {
 
     /// The symbols that name an address in text, in no order.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol> + '_ {
-        self.tables.iter().enumerate().flat_map(move |(index, table)| {
-            table.entries.chunks_exact(SYM_LEN).filter_map(move |entry| {
-                let kind = u8_at(entry, 4)? & 15;
-                let section = u16_at(entry, 6)?;
-                let addr = u64_at(entry, 8)?;
-                // Undefined, absolute and common symbols name nothing here; thread-local ones and
-                // sections and files name something else.
-                if section == 0 || section >= 0xff00 || !matches!(kind, 0 | 2 | 10) {
-                    return None;
-                }
-                let name = (index, usize::try_from(u32_at(entry, 0)?).ok()?);
-                let size = u64_at(entry, 16)?;
-                self.is_text(addr).then_some(Symbol { addr, size, function: kind != 0, name })
-            })
+        self.symbols_where(|_| true)
+    }
+
+    /// Those of them whose address is `wanted`.
+    pub(crate) fn symbols_where<'s>(
+        &'s self,
+        wanted: impl Fn(u64) -> bool + 's,
+    ) -> impl Iterator<Item = Symbol> + 's {
+        let entries = self.tables.iter().enumerate().flat_map(|(index, table)| {
+            table.entries.as_chunks::<SYM_LEN>().0.iter().map(move |entry| (index, entry))
+        });
+        entries.filter_map(move |(index, entry)| {
+            let addr = u64_at(entry, 8).filter(|addr| wanted(*addr))?;
+            let kind = u8_at(entry, 4)? & 15;
+            let section = u16_at(entry, 6)?;
+            // Undefined, absolute and common symbols name nothing here; thread-local ones and
+            // sections and files name something else.
+            if section == 0 || section >= 0xff00 || !matches!(kind, 0 | 2 | 10) {
+                return None;
+            }
+            let name = (index, usize::try_from(u32_at(entry, 0)?).ok()?);
+            let size = u64_at(entry, 16)?;
+            self.is_text(addr).then_some(Symbol { addr, size, function: kind != 0, name })
         })
     }
 

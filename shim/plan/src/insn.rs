@@ -20,6 +20,8 @@
 //! One byte of [`ONE`] or [`TWO`] per opcode says what follows it; the few opcodes whose ModRM byte
 //! changes the meaning are marked `LOOK` and sorted out in [`classify`].
 
+pub use crate::quick::{quick, relative_target};
+
 /// What an instruction does to the flow of control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -92,20 +94,20 @@ pub struct Insn {
     prefixes: u8,
 }
 
-const MODRM: u8 = 1;
-const IMM8: u8 = 2;
+pub(crate) const MODRM: u8 = 1;
+pub(crate) const IMM8: u8 = 2;
 /// 4 bytes, or 2 with an operand-size prefix.
-const IMMZ: u8 = 4;
-const IMM16: u8 = 8;
+pub(crate) const IMMZ: u8 = 4;
+pub(crate) const IMM16: u8 = 8;
 /// Not an instruction in 64-bit mode, or one we do not read.
-const BAD: u8 = 16;
+pub(crate) const BAD: u8 = 16;
 /// [`classify`] knows more.
-const LOOK: u8 = 32;
+pub(crate) const LOOK: u8 = 32;
 /// A prefix or an escape.
-const PREFIX: u8 = 64;
+pub(crate) const PREFIX: u8 = 64;
 
 /// Sets `table[from..=to]`.
-const fn fill(mut table: [u8; 256], from: usize, to: usize, attr: u8) -> [u8; 256] {
+pub(crate) const fn fill(mut table: [u8; 256], from: usize, to: usize, attr: u8) -> [u8; 256] {
     let mut at = from;
     #[expect(
         clippy::indexing_slicing,
@@ -120,7 +122,7 @@ const fn fill(mut table: [u8; 256], from: usize, to: usize, attr: u8) -> [u8; 25
 }
 
 /// What follows each one-byte opcode.
-static ONE: [u8; 256] = {
+pub(crate) static ONE: [u8; 256] = {
     let mut t = [0u8; 256];
     // The eight arithmetic rows: r/m,r  r,r/m  al,imm8  eax,imm32, then two old stack opcodes.
     let mut row = 0;
@@ -188,7 +190,7 @@ static ONE: [u8; 256] = {
 };
 
 /// What follows each opcode `0f xx`.
-static TWO: [u8; 256] = {
+pub(crate) static TWO: [u8; 256] = {
     let mut t = [MODRM; 256];
     t = fill(t, 0x04, 0x04, BAD);
     t = fill(t, 0x05, 0x05, LOOK); // syscall
@@ -295,135 +297,6 @@ pub fn decode(code: &[u8]) -> Option<Insn> {
             read(&window, code.len())
         }
     }
-}
-
-/// What [`quick`] knows of an opcode; the low three bits are the size of the immediate.
-const QUICK_MODRM: u8 = 8;
-/// Three bits: an index in [`QUICK_FLOWS`].
-const QUICK_FLOW: u8 = 16;
-const QUICK_SLOW: u8 = 128;
-static QUICK_FLOWS: [Flow; 8] = [
-    Flow::Next,
-    Flow::Branch,
-    Flow::Jump,
-    Flow::Call,
-    Flow::Return,
-    Flow::Next,
-    Flow::Next,
-    Flow::Next,
-];
-
-/// One byte per one-byte opcode, then one per opcode `0f xx`.
-static QUICK: [u8; 512] = {
-    let mut table = [QUICK_SLOW; 512];
-    let mut at = 0;
-    #[expect(clippy::indexing_slicing, reason = "runs in the compiler only")]
-    while at < 512 {
-        let attr = if at < 256 { ONE[at] } else { TWO[at - 256] };
-        if attr & (PREFIX | LOOK | BAD | IMM16) == 0 {
-            // The bit IMM8 is 2 and means one byte; IMMZ is 4 and means four.
-            let modrm = if attr & MODRM != 0 { QUICK_MODRM } else { 0 };
-            table[at] = (attr & IMM8) >> 1 | attr & IMMZ | modrm;
-        }
-        table[at] = match at {
-            0x70..=0x7f => QUICK_FLOW | 1,
-            0x180..=0x18f => QUICK_FLOW | 4,
-            0xeb => (2 * QUICK_FLOW) | 1,
-            0xe9 => (2 * QUICK_FLOW) | 4,
-            0xe8 => (3 * QUICK_FLOW) | 4,
-            0xc3 => 4 * QUICK_FLOW,
-            0x8d => QUICK_MODRM,
-            0xb8..=0xbf => 4,
-            0xc6 => QUICK_MODRM | 1,
-            0xc7 => QUICK_MODRM | 4,
-            _ => table[at],
-        };
-        at += 1;
-    }
-    table
-};
-
-/// The bytes that a ModRM byte asks for, itself included; a SIB byte may ask for four more.
-static MODRM_LEN: [u8; 256] = {
-    let mut table = [1u8; 256];
-    let mut at = 0;
-    #[expect(clippy::indexing_slicing, reason = "runs in the compiler only")]
-    while at < 256 {
-        let (mode, rm) = (at >> 6, at & 7);
-        if mode != 3 && rm == 4 {
-            table[at] += 1;
-        }
-        if mode == 1 {
-            table[at] += 1;
-        } else if mode == 2 || (mode == 0 && rm == 5) {
-            table[at] += 4;
-        }
-        at += 1;
-    }
-    table
-};
-
-/// Length and flow of the instruction at the start of `code`, if it is of a common kind: one prefix
-/// at most besides REX, and no details to look up. Most instructions are of that kind, and this
-/// takes a fraction of the time of [`decode`], with which it always agrees: what it decides, it
-/// computes, because a branch that depends on the bytes of code is mispredicted every other time.
-#[inline]
-#[must_use]
-pub fn quick(code: &[u8]) -> Option<(u8, Flow)> {
-    let mut word = u64::from_le_bytes(*code.first_chunk()?);
-    // Moves on by one byte or by none.
-    let skip = |word: u64, yes: bool| word.wrapping_shr(u32::from(yes) << 3);
-    let first = word as u8;
-    let half = first == 0x66;
-    let prefix = half | (first == 0x64) | (first == 0xf2) | (first == 0xf3);
-    word = skip(word, prefix);
-    let rex = word as u8;
-    let is_rex = rex & 0xf0 == 0x40;
-    word = skip(word, is_rex);
-    let escape = word as u8 == 0x0f;
-    word = skip(word, escape);
-    let opcode = word as u8;
-    let kind = QUICK.get(usize::from(opcode) | usize::from(escape) << 8);
-    let kind = kind.copied().unwrap_or(QUICK_SLOW);
-    let modrm = (word >> 8) as u8;
-    let sib = (word >> 16) as u8;
-
-    let flow = kind >> 4 & 7;
-    let prefixed = prefix | is_rex;
-    let immediate = kind & 7;
-    // Opcodes whose ModRM byte must be of a certain kind, and one with a longer immediate.
-    let odd = !escape
-        & (((opcode & 0xfe == 0xc6) & (modrm & 0x38 != 0))
-            | ((opcode == 0x8d) & (modrm >= 0xc0))
-            | ((opcode & 0xf8 == 0xb8) & is_rex & (rex & 8 != 0)));
-    let slow =
-        (kind & QUICK_SLOW != 0) | odd | ((flow != 0) & prefixed) | (half & (immediate == 4));
-    if slow {
-        return None;
-    }
-    let has_modrm = kind >> 3 & 1;
-    let far_sib = (modrm & 0xc7 == 4) & (sib & 7 == 5);
-    let operand = MODRM_LEN.get(usize::from(modrm)).copied().unwrap_or(0);
-    let operand = operand.wrapping_add(u8::from(far_sib) << 2);
-    let opcodes = 1u8
-        .wrapping_add(u8::from(prefix))
-        .wrapping_add(u8::from(is_rex))
-        .wrapping_add(u8::from(escape));
-    let len = opcodes.wrapping_add(operand & has_modrm.wrapping_neg()).wrapping_add(immediate);
-    let flow = QUICK_FLOWS.get(usize::from(flow)).copied().unwrap_or(Flow::Next);
-    (usize::from(len) <= code.len()).then_some((len, flow))
-}
-
-/// Where the direct jump, branch or call with these bytes goes; its distance is the last byte of
-/// two, or else the last four. It stands at `addr`.
-#[inline]
-#[must_use]
-pub fn relative_target(insn: &[u8], addr: u64) -> Option<u64> {
-    let distance = match *insn {
-        [_, distance] => i64::from(distance.cast_signed()),
-        _ => i64::from(i32::from_le_bytes(*insn.last_chunk()?)),
-    };
-    Some(addr.wrapping_add(insn.len() as u64).wrapping_add_signed(distance))
 }
 
 /// Reads the instruction in `window`, of which `available` bytes are there.

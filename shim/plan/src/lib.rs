@@ -9,11 +9,15 @@
 //! |---|---|
 //! | `image` | an ELF object as segments, from a file or from memory |
 //! | `insn` | one x86-64 instruction: its length, where it goes, whether it can run elsewhere |
+//! | `quick` | the length of a common instruction |
 //! | `scan` | searching text for the pair `0f 05`; sets of addresses |
 //! | `unwind` | `.eh_frame`: function bounds, signal frames, landing pads |
 //! | `func` | which function holds an address |
 //! | `body` | one decoded function: boundaries, branch targets, jump tables |
 //! | `plan` | sites, their forms, and the reasons for leaving one alone |
+//! | `planner` | an object being planned, function by function |
+//! | `forms` | whether a form fits a site |
+//! | `claims` | what a plan relies on in other functions |
 //! | `stub` | the bytes of a stub, and of the jump to it |
 //! | `report` | counting a plan, and printing the counts |
 //!
@@ -44,10 +48,14 @@ extern crate alloc;
 extern crate std;
 
 mod body;
+mod claims;
+mod forms;
 mod func;
 pub mod image;
 pub mod insn;
 pub mod plan;
+mod planner;
+mod quick;
 mod read;
 pub mod report;
 pub mod scan;

@@ -22,7 +22,7 @@ use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader, table_entry};
 use ia2_core::site::{Form, Refusal};
 
 use crate::insn;
-use crate::plan::{Bytes, JUMP_LEN, PATCH_MAX, Patch, Site};
+use crate::plan::{JUMP_LEN, PATCH_MAX, Patch, Site};
 
 /// A stub: one whole slot, header included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,23 +82,28 @@ impl Emitter {
     }
 
     /// Copies of the instructions in `code`, which stands at run-time address `from`.
-    fn put_moved(&mut self, mut code: &[u8], mut from: u64) -> Result<(), Refusal> {
-        while !code.is_empty() {
-            let insn = insn::decode(code).filter(insn::Insn::is_movable);
+    fn put_moved(&mut self, code: &[u8], from: u64) -> Result<(), Refusal> {
+        let mut at = self.stub.len;
+        self.put(code)?;
+        let moved = from.wrapping_sub(self.addr.wrapping_add(at as u64));
+        while at < self.stub.len {
+            let copy = self.stub.bytes.get(at..).unwrap_or(&[]);
+            let insn = insn::decode(copy).filter(insn::Insn::is_movable);
             let insn = insn.ok_or(Refusal::Immovable)?;
-            let len = usize::from(insn.len);
-            let (one, rest) = code.split_at_checked(len).ok_or(Refusal::Immovable)?;
-            let mut copy = Bytes::new(one).ok_or(Refusal::Immovable)?;
+            let here = self.addr.wrapping_add(at as u64);
+            let next = at.saturating_add(usize::from(insn.len));
             if insn.rip_at != 0 {
-                let target = insn.rip_target(one, from).ok_or(Refusal::Immovable)?;
-                let next = self.here().wrapping_add(len as u64);
-                copy.set(usize::from(insn.rip_at), distance(next, target)?);
+                let target = insn.rip_target(copy, here.wrapping_add(moved));
+                let target = target.ok_or(Refusal::Immovable)?;
+                let distance = distance(self.addr.wrapping_add(next as u64), target)?;
+                let field = at.saturating_add(usize::from(insn.rip_at));
+                let field = self.stub.bytes.get_mut(field..).and_then(<[u8]>::first_chunk_mut);
+                *field.ok_or(Refusal::Immovable)? = distance;
             }
-            self.put(&copy)?;
-            from = from.wrapping_add(len as u64);
-            code = rest;
+            at = next;
         }
-        Ok(())
+        // The last instruction must not be cut off.
+        if at == self.stub.len { Ok(()) } else { Err(Refusal::Immovable) }
     }
 }
 

@@ -4,7 +4,7 @@
 //! one region, low to high:
 //!   guard     4 KiB   ---  a handler stack that overflows ends here
 //!   altstack  64 KiB  rw-  where the kernel puts every signal frame
-//!   hstack    32 KiB  rw-  where the slow entry runs safe Rust
+//!   hstack    64 KiB  rw-  where the slow entry runs safe Rust, and a library is planned
 //!   Block     8 KiB   rw-  gs points at its first byte
 //! ```
 //! Blocks are never unmapped; a thread that exits marks its block free with its last store, and
@@ -219,7 +219,7 @@ const _: () = assert!(offset::XMM.is_multiple_of(16));
 
 const GUARD: usize = 4096;
 const ALTSTACK: usize = 64 << 10;
-const HSTACK: usize = 32 << 10;
+const HSTACK: usize = 64 << 10;
 const REGION: usize = GUARD + ALTSTACK + HSTACK + size_of::<Block>();
 /// Blocks mapped at once, but for the first: a program may have one thread only.
 const BATCH: usize = 8;

@@ -8,7 +8,7 @@
 use crate::abi::errno::EPERM;
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
-use crate::{action, clone, mask, patch, sigframe, stats, sys, usermem};
+use crate::{action, clone, library, mask, patch, sigframe, stats, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
@@ -32,6 +32,10 @@ pub unsafe extern "C" fn on_call() {
 fn dispatch(block: &'static Block, frame: &Frame) {
     let args = frame.args();
     match frame.nr() {
+        nr::MMAP => match library::map(block, args) {
+            Some(result) => block.done(result),
+            None => block.pass(),
+        },
         nr::MPROTECT | nr::PKEY_MPROTECT => {
             let writable = args[2] as u32 & PROT_WRITE != 0;
             if writable && state::LATE_PATCHES.load(Ordering::Relaxed) {

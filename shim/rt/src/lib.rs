@@ -42,6 +42,7 @@
 //! | `mask` | the calls that take a signal mask | |
 //! | `clone` | fork, vfork, clone, clone3, exit | [U] |
 //! | `patch` | live patching of one site | [U] |
+//! | `library` | text that is mapped while the program runs | [U] |
 //! | `stub` | stub memory for sites found late | [U] |
 //! | `usermem` | fault-safe reads and writes | [U] |
 //! | `lock` | the spin lock | |
@@ -70,6 +71,7 @@ pub mod die;
 pub mod dispatch;
 pub mod entry;
 pub mod gate;
+pub mod library;
 pub mod lock;
 pub mod mask;
 mod mem;

@@ -4,23 +4,25 @@
 //! A slot once filled stays as it is, because a thread may be in it.
 
 use crate::{sys, usermem};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader};
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 
-/// One row of slots. `start` is stored last, so that an arena seen is an arena filled in.
+/// One row of slots. `next` is stored last when it is made and first when it is given up, so that
+/// a reader finds slots only in a row that is there.
 struct Arena {
     start: AtomicU64,
     end: AtomicU64,
-    /// First free slot.
+    /// First free slot; below `start` if the arena is not in use.
     next: AtomicU64,
     /// 1 if made at start, with the slots in the order of their sites; 0 if made late.
     sorted: AtomicU64,
 }
 
-const MAX: usize = 64;
+const MAX: usize = 256;
 static ARENAS: [Arena; MAX] = [const {
     Arena {
         start: AtomicU64::new(0),
@@ -45,14 +47,38 @@ fn arenas() -> impl Iterator<Item = &'static Arena> {
 ///
 /// The caller holds [`crate::lock::PATCH`], or is boot.
 pub fn register(start: u64, end: u64, next: u64) -> bool {
-    let len = LEN.load(Ordering::Relaxed);
-    let Some(arena) = ARENAS.get(len) else { return false };
+    let is_free = |arena: &Arena| arena.start.load(Ordering::Relaxed) == 0;
+    let Some(index) = ARENAS.iter().position(is_free) else { return false };
+    let Some(arena) = ARENAS.get(index) else { return false };
     arena.end.store(end, Ordering::Relaxed);
-    arena.next.store(next, Ordering::Relaxed);
     arena.sorted.store(u64::from(next != start), Ordering::Relaxed);
-    arena.start.store(start, Ordering::Relaxed);
-    LEN.store(len + 1, Ordering::Release);
+    arena.start.store(start, Ordering::Release);
+    arena.next.store(next, Ordering::Release);
+    LEN.fetch_max(index + 1, Ordering::Release);
     true
+}
+
+/// Gives up the arenas whose sites all lie in `range`, where other text has just been mapped: no
+/// thread can be in their stubs. Answers how many sites they served. The caller holds
+/// [`crate::lock::PATCH`].
+pub fn forget(range: &Range<u64>) -> u64 {
+    let mut gone = 0;
+    for arena in arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) != 0) {
+        let (start, next) =
+            (arena.start.load(Ordering::Relaxed), arena.next.load(Ordering::Relaxed));
+        let inside = |slot: u64| {
+            let header = usermem::read::<u64>(slot).map(StubHeader::unpack);
+            header.is_ok_and(|header| range.contains(&header.site))
+        };
+        if start < next && inside(start) && inside(next - STUB_SLOT) {
+            // A reader that comes meanwhile finds no slot in it.
+            arena.next.store(0, Ordering::Release);
+            sys::munmap(start, arena.end.load(Ordering::Relaxed) - start);
+            arena.start.store(0, Ordering::Release);
+            gone += (next - start) / STUB_SLOT;
+        }
+    }
+    gone
 }
 
 /// The slot that `addr` lies in, and its header.
@@ -73,7 +99,7 @@ pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
     arenas()
         .find_map(|arena| {
             let start = arena.start.load(Ordering::Relaxed);
-            let slots = (arena.next.load(Ordering::Relaxed) - start) / STUB_SLOT;
+            let slots = arena.next.load(Ordering::Relaxed).saturating_sub(start) / STUB_SLOT;
             let header = |index: u64| {
                 let slot = start + index * STUB_SLOT;
                 usermem::read::<u64>(slot).ok().map(|word| (slot, StubHeader::unpack(word)))
@@ -118,7 +144,7 @@ pub fn late_in(start: u64, end: u64) -> impl Iterator<Item = (u64, StubHeader)> 
     let late = arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) == 0);
     late.flat_map(move |arena| {
         let first = arena.start.load(Ordering::Relaxed);
-        let slots = (arena.next.load(Ordering::Relaxed) - first) / STUB_SLOT;
+        let slots = arena.next.load(Ordering::Relaxed).saturating_sub(first) / STUB_SLOT;
         (0..slots).filter_map(move |index| {
             let slot = first + index * STUB_SLOT;
             let header = StubHeader::unpack(usermem::read::<u64>(slot).ok()?);

@@ -238,8 +238,8 @@ pub fn mseal(addr: u64, len: u64) -> Result<(), i32> {
     check(call!(__NR_mseal, addr, len, 0)).map(|_| ())
 }
 
-/// mprotect(2) or pkey_mprotect(2) as the program made it.
-pub fn protect(number: u32, args: [u64; 6]) -> i64 {
+/// mmap(2), mprotect(2) or pkey_mprotect(2) as the program made it.
+pub fn pass(number: u32, args: [u64; 6]) -> i64 {
     // SAFETY: the program's own call, whose arguments the kernel checks; the shim's memory is no
     // worse off than if the call were passed on.
     unsafe { raw(number, args) }
@@ -254,6 +254,18 @@ pub fn copy_own(to: u64, from: u64, len: usize) -> Result<(), i32> {
     let (local, remote) = ((&raw const local).addr(), (&raw const remote).addr());
     let copied = check(call!(__NR_process_vm_readv, getpid(), local, 1, remote, 1, 0))?;
     if copied == len as u64 { Ok(()) } else { Err(crate::abi::errno::EFAULT) }
+}
+
+/// Size in bytes of an open file, by fstat(2).
+///
+/// # Errors
+/// As the call.
+pub fn file_size(fd: i32) -> Result<u64, i32> {
+    let mut stat = core::mem::MaybeUninit::<k::stat>::zeroed();
+    check(call!(__NR_fstat, fd, stat.as_mut_ptr().addr()))?;
+    // SAFETY: integers only, and the kernel has filled it.
+    let stat = unsafe { stat.assume_init() };
+    Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
 /// nanosleep(2) of less than a second; a signal may cut it short.
