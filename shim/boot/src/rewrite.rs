@@ -24,6 +24,8 @@ use linux_raw_sys::general::{
 /// Objects that start within this distance share an arena; the rest of a displacement's ±2 GiB is
 /// for their own extent and the arena's.
 const TOGETHER: u64 = 1 << 30;
+/// Steps in which a place for an arena is tried where none of the gaps is free any more.
+const ELSEWHERE: u64 = 16 << 20;
 /// Lowest address an arena may have, well above what the kernel forbids to map.
 const LOWEST: u64 = 1 << 20;
 
@@ -111,6 +113,8 @@ fn map_arena(object: &Object, len: u64, mapped: &mut Vec<(u64, u64)>) -> Option<
         }
         bottom = *end;
     }
+    // The list was made before the memory for planning grew, so a gap may be taken by now.
+    starts.extend((1..TOGETHER / ELSEWHERE).map(|n| object.start.saturating_sub(n * ELSEWHERE)));
     let start = starts.into_iter().map(|start| start & !4095).find(|start| {
         let prot = PROT_READ | PROT_WRITE;
         // All of it is written at once, so it need not fault page by page.
