@@ -10,7 +10,7 @@ UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-bench
 .DEFAULT_GOAL := all
 .PHONY: all deps demo quick check lint bench install clean help
 
-## all      build libia2shim.so, libia2shim.a and ia2 under target/release
+## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release
 all:
 	$(CARGO) build --release -p ia2shim -p ia2-loader
 
@@ -47,11 +47,11 @@ bench: all
 	$(CARGO) build --release -p ia2-benches
 	$(RELEASE)/ia2-bench --lib $(RELEASE)/libia2shim.so
 
-## install  copy library, header, ia2 and documentation under PREFIX (default /usr/local)
+## install  copy library, loader, header, ia2 and documentation under PREFIX (default /usr/local)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/doc/ia2shim
 	install -m 755 $(RELEASE)/ia2 $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(RELEASE)/libia2shim.so $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(RELEASE)/libia2shim.so $(RELEASE)/ia2-loader $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(RELEASE)/libia2shim.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md) \
 		$(DESTDIR)$(PREFIX)/share/doc/ia2shim

@@ -58,6 +58,15 @@ pub fn shim() -> PathBuf {
     artifact("libia2shim.so")
 }
 
+/// The static loader, `ia2-loader`.
+///
+/// # Panics
+/// As [`shim`].
+#[must_use]
+pub fn loader() -> PathBuf {
+    artifact("ia2-loader")
+}
+
 /// The command line, `ia2`.
 ///
 /// # Panics

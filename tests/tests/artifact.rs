@@ -1,14 +1,20 @@
 //! Facts of the artifacts, as binutils see them.
 
-use ia2_tests::artifacts::shim;
+use ia2_tests::artifacts::{loader, shim};
+use std::path::Path;
 use std::process::Command;
 
 /// The output of a tool on the preloaded library.
 fn tool(name: &str, arguments: &[&str]) -> String {
+    tool_on(&shim(), name, arguments)
+}
+
+/// The output of a tool on a file.
+fn tool_on(file: &Path, name: &str, arguments: &[&str]) -> String {
     let output = Command::new(name)
         .env("LC_ALL", "C")
         .args(arguments)
-        .arg(shim())
+        .arg(file)
         .output()
         .unwrap_or_else(|e| panic!("{name}: {e}"));
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -92,4 +98,41 @@ fn the_library_uses_no_vector_register_wider_than_the_entry_saves() {
         assert!(!instruction.contains("%ymm") && !instruction.contains("%zmm"), "{line}");
     }
     assert!(instructions > 1000, "objdump printed something else");
+}
+
+#[test]
+fn the_loader_is_static_at_fixed_addresses() {
+    let header = tool_on(&loader(), "readelf", &["-hW"]);
+    assert!(header.contains("EXEC (Executable file)"), "{header}");
+    let segments = tool_on(&loader(), "readelf", &["-lW"]);
+    for absent in ["INTERP", "DYNAMIC", "TLS", "RWE"] {
+        assert!(!segments.contains(absent), "{segments}");
+    }
+    let stack = segments.lines().find(|line| line.contains("GNU_STACK")).expect("a stack");
+    assert!(stack.contains("RW "), "{stack}");
+}
+
+/// The first call of the loader must come from the gate: the page is part of its image, and its bytes
+/// are those that the preloaded library copies there.
+#[test]
+fn the_loader_brings_the_gate_at_its_address() {
+    let segments = tool_on(&loader(), "readelf", &["-lW"]);
+    let gate = segments.lines().find(|line| line.contains("0x00007e9000000000")).expect("a gate");
+    let fields: Vec<&str> = gate.split_whitespace().collect();
+    assert_eq!((fields[4], fields[5], fields[6], fields[7]), ("0x001000", "0x001000", "R", "E"));
+    let offset = usize::from_str_radix(fields[1].trim_start_matches("0x"), 16).expect("an offset");
+    let bytes = std::fs::read(loader()).expect("the loader");
+    let page = &bytes[offset..offset + 4096];
+    let end = page.iter().rposition(|byte| *byte != 0xcc).expect("code") + 1;
+    assert_eq!(page.windows(2).filter(|pair| pair == b"\x0f\x05").count(), 3);
+    let library = std::fs::read(shim()).expect("the library");
+    assert!(library.windows(end).any(|window| *window == page[..end]), "another gate");
+}
+
+#[test]
+fn live_code_of_the_loader_holds_no_syscall_instruction() {
+    let text = tool_on(&loader(), "objdump", &["-d", "-j", ".text", "--no-show-raw-insn"]);
+    let calls = text.lines().filter(|line| line.trim_end().ends_with("syscall")).count();
+    // That of boot, which is used before there is a gate, and here never.
+    assert!(calls <= 1, "{calls} syscall instructions");
 }

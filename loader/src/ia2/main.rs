@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod process;
+mod run;
 mod sites;
 mod stats;
 
@@ -19,6 +21,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start a program under the shim, from its first instruction.
+    Run(run::Arguments),
     /// Show which SYSCALL instructions of ELF files can be rewritten, in which form, and why the
     /// others are left alone.
     Sites(sites::Arguments),
@@ -31,9 +35,22 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        // As env(1): 125 is "ia2 run itself failed"; the other commands have no child to tell from.
+        let wrong = error.use_stderr();
+        let is_run = std::env::args_os().nth(1).is_some_and(|command| command == "run");
+        let _ = error.print();
+        std::process::exit(if !wrong {
+            0
+        } else if is_run {
+            125
+        } else {
+            2
+        });
+    });
     let mut out = io::BufWriter::new(io::stdout().lock());
     let done = match arguments.command {
+        Command::Run(arguments) => return run::run(&arguments),
         Command::Sites(arguments) => sites::run(&arguments, &mut out),
         Command::Stats { files } => stats::run(&files, &mut out),
     };

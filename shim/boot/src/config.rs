@@ -3,6 +3,7 @@
 
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
+use ia2_core::handover::CONFIG_FD;
 use ia2_rt::state::Backstop;
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
@@ -22,7 +23,12 @@ pub(crate) struct Config {
     pub(crate) min_altstack: u64,
     /// AT_HWCAP2 says that `wrgsbase` may be used.
     pub(crate) fsgsbase: bool,
+    /// AT_SECURE: the program runs with more privilege than its caller.
+    secure: bool,
 }
+
+/// Most bytes of settings: a path and a few words.
+const SETTINGS_MAX: usize = 16 << 10;
 
 const AT_SECURE: u64 = 23;
 const AT_HWCAP2: u64 = 26;
@@ -33,8 +39,33 @@ const HWCAP2_FSGSBASE: u64 = 1 << 1;
 const MINSIGSTKSZ: u64 = 2048;
 
 impl Config {
-    /// Reads it.
+    /// Reads it, with the settings of the environment.
     pub(crate) fn read() -> Result<Self, GiveUp> {
+        let mut config = Self::of_processor()?;
+        if config.secure {
+            return Ok(config); // a set-user-ID program takes no orders from its environment
+        }
+        let environ = read_file(b"/proc/self/environ\0")
+            .map_err(GiveUp::because("cannot read /proc/self/environ; is /proc mounted?"))?;
+        config.set_all(&environ)?;
+        Ok(config)
+    }
+
+    /// Reads it, with the settings that came over exec, which are the same for all of a tree.
+    pub(crate) fn inherited() -> Result<Self, GiveUp> {
+        let mut config = Self::of_processor()?;
+        let mut settings = Vec::new();
+        let size = sys::file_size(CONFIG_FD)
+            .map_err(GiveUp::because("the settings did not come over exec"))?;
+        settings.resize(usize::try_from(size).unwrap_or(0).min(SETTINGS_MAX), 0);
+        let len = sys::pread(CONFIG_FD, &mut settings, 0)
+            .map_err(GiveUp::because("the settings cannot be read"))?;
+        config.set_all(settings.get(..len).unwrap_or(&[]))?;
+        Ok(config)
+    }
+
+    /// The defaults, and what the auxiliary vector says.
+    fn of_processor() -> Result<Self, GiveUp> {
         let auxv = read_file(b"/proc/self/auxv\0")
             .map_err(GiveUp::because("cannot read /proc/self/auxv; is /proc mounted?"))?;
         let mut config = Self {
@@ -44,29 +75,29 @@ impl Config {
             stats: Vec::new(),
             min_altstack: MINSIGSTKSZ,
             fsgsbase: false,
+            secure: false,
         };
-        let mut secure = false;
         for entry in auxv.as_chunks::<16>().0 {
             let [key, value] = [0, 8].map(|at| word(entry, at));
             match key {
-                AT_SECURE => secure = value != 0,
+                AT_SECURE => config.secure = value != 0,
                 AT_HWCAP2 => config.fsgsbase = value & HWCAP2_FSGSBASE != 0,
                 AT_MINSIGSTKSZ => config.min_altstack = value.max(MINSIGSTKSZ),
                 _ => {}
             }
         }
-        if secure {
-            return Ok(config); // a set-user-ID program takes no orders from its environment
-        }
-        let environ = read_file(b"/proc/self/environ\0")
-            .map_err(GiveUp::because("cannot read /proc/self/environ; is /proc mounted?"))?;
-        for variable in environ.split(|byte| *byte == 0) {
+        Ok(config)
+    }
+
+    /// Takes the settings among `variables`, each of which ends in NUL.
+    fn set_all(&mut self, variables: &[u8]) -> Result<(), GiveUp> {
+        for variable in variables.split(|byte| *byte == 0) {
             let mut parts = variable.splitn(2, |byte| *byte == b'=');
             if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                config.set(name, value)?;
+                self.set(name, value)?;
             }
         }
-        Ok(config)
+        Ok(())
     }
 
     fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), GiveUp> {

@@ -7,9 +7,11 @@ use crate::raw::{self, GiveUp};
 use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::bpf::Filter;
+use ia2_core::handover::Handover;
 use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
 use ia2_core::nr;
-use ia2_core::sigset::{HELD, SIG_MAX, SIG_UNBLOCK};
+use ia2_core::sigset::{HELD, SIG_MAX, SIG_UNBLOCK, has};
+use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, STATS_PATH};
 use ia2_rt::{action, clone, entry, gate, patch, signal, stats, sys};
@@ -28,6 +30,21 @@ pub(crate) fn only_thread() -> Result<(), GiveUp> {
         });
     }
     Ok(())
+}
+
+/// Whether the gate is there already: the program was started by the loader, and its environment still
+/// names the preloaded library.
+pub(crate) fn is_there() -> bool {
+    let mut page = [0u8; PAGE as usize];
+    let len = gate::blob().len();
+    let (local, remote) = ([page.as_mut_ptr().addr() as u64, len as u64], [GATE, len as u64]);
+    let (local, remote) = ((&raw const local).addr() as u64, (&raw const remote).addr() as u64);
+    // SAFETY: copies from what may not be there into the buffer, and faults on nothing.
+    let copied = unsafe {
+        let pid = raw::call(k::__NR_getpid, [0; 6]);
+        raw::call(k::__NR_process_vm_readv, [pid as u64, local, 1, remote, 1, 0])
+    };
+    copied == len as i64 && page.get(..len) == Some(gate::blob())
 }
 
 /// Maps the window and fills the gate page. From here on [`sys`] works.
@@ -60,6 +77,15 @@ pub(crate) unsafe fn gate() -> Result<(), GiveUp> {
 }
 
 const _: () = assert!(gate::GATE_END - GATE <= PAGE);
+
+/// Maps the rest of the window, where the gate is there already.
+pub(crate) fn window() -> Result<(), GiveUp> {
+    let flags = k::MAP_PRIVATE | k::MAP_ANONYMOUS | k::MAP_FIXED_NOREPLACE;
+    let prot = k::PROT_READ | k::PROT_WRITE;
+    sys::mmap(GATE + PAGE, WINDOW_END - GATE - PAGE, prot, flags, -1, 0)
+        .map(|_| ())
+        .map_err(GiveUp::because("the shim's window is taken"))
+}
 
 /// Gives this thread its block.
 ///
@@ -95,9 +121,11 @@ pub(crate) fn state(config: &Config) {
 /// Fills the dispatch table. Fast calls are only counted where somebody will read the count.
 pub(crate) fn table(config: &Config) {
     let fast = if config.stats.is_empty() { gate::FAST } else { gate::FAST_COUNTED };
+    let guards = config.backstop != Backstop::Strict;
+    let is_slow = |number| nr::is_inspected(number) || (guards && nr::GUARDED.contains(&number));
     for index in 0..TABLE_LEN {
         let target = match u32::try_from(index) {
-            Ok(number) if index < TABLE_NUMBERS && nr::is_inspected(number) => entry::slow_addr(),
+            Ok(number) if index < TABLE_NUMBERS && is_slow(number) => entry::slow_addr(),
             _ if index == TABLE_GENERIC => gate::GENERIC,
             _ => fast,
         };
@@ -113,11 +141,14 @@ pub(crate) fn table(config: &Config) {
     let _ = sys::mseal(GATE, 2 * PAGE);
 }
 
-/// Takes over the signal state: actions, mask, alternate stack.
-pub(crate) fn signals(block: &'static Block) -> Result<(), GiveUp> {
+/// Takes over the signal state: actions, mask, alternate stack. What the program had of held signals
+/// before an exec, only the old image knew.
+pub(crate) fn signals(block: &'static Block, handover: &Handover) -> Result<(), GiveUp> {
     for sig in 1..=SIG_MAX {
         // The kernel refuses nothing here: it is a query.
         if let Ok(old) = sys::sigaction(sig, None) {
+            let ignored = has(handover.ignored, sig);
+            let old = if ignored { SigAction { handler: SIG_IGN, ..old } } else { old };
             action::PROCESS.adopt(sig, &old);
             if old.handler > 1 {
                 let _ = sys::sigaction(sig, Some(&action::for_kernel(sig, &old)));
@@ -130,7 +161,9 @@ pub(crate) fn signals(block: &'static Block) -> Result<(), GiveUp> {
     block.altstack.set(old);
     signal::install(block).map_err(GiveUp::because("the signal handlers cannot be set"))?;
     let mask = sys::sigprocmask(SIG_UNBLOCK, Some(HELD));
-    block.blocked_held.set(mask & HELD);
+    // The loader starts with everything blocked; its caller tells what the program had.
+    let held = if handover == &Handover::default() { mask } else { handover.held };
+    block.blocked_held.set(held & HELD);
     Ok(())
 }
 
@@ -142,7 +175,9 @@ struct Program {
 }
 
 /// Puts the backstop up: the last step, for nothing outside the gate can call the kernel after it.
-pub(crate) fn backstop(config: &Config) -> Result<(), GiveUp> {
+///
+/// A filter that was inherited is this one: it is not put up again.
+pub(crate) fn backstop(config: &Config, confined: bool) -> Result<(), GiveUp> {
     const SECCOMP_SET_MODE_FILTER: u32 = 1;
     const SECCOMP_FILTER_FLAG_TSYNC: u32 = 1;
     const PR_SET_NO_NEW_PRIVS: u32 = 38;
@@ -157,6 +192,7 @@ pub(crate) fn backstop(config: &Config) -> Result<(), GiveUp> {
                 "Syscall User Dispatch cannot be switched on; it needs Linux 5.11",
             ));
         }
+        Backstop::Strict | Backstop::Inspected if confined => return Ok(()),
         Backstop::Strict => Filter::strict(gate::ALLOWED),
         Backstop::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
     };

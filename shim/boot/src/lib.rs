@@ -12,6 +12,7 @@
 //! | `measure` | `/proc/self/maps` → the objects in memory | [U] |
 //! | `library` | text mapped later → its plan, called from the live code | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
+//! | `seat` | the loader and the settings, in their slots | |
 //! | `install` | gate, block, signals, filter | [U] |
 #![no_std]
 #![deny(unsafe_code)]
@@ -25,9 +26,12 @@ mod library;
 mod measure;
 pub mod raw;
 mod rewrite;
+mod seat;
 
 use config::Config;
-use raw::GiveUp;
+use core::sync::atomic::Ordering;
+use ia2_core::handover::Handover;
+use raw::{GiveUp, Phase};
 
 /// Puts the calling process under the shim.
 ///
@@ -46,10 +50,43 @@ pub unsafe fn boot() {
 
 #[allow(unsafe_code, reason = "passes the caller's promise on")]
 unsafe fn try_boot() -> Result<(), GiveUp> {
+    if install::is_there() {
+        return Ok(()); // the loader has put this program under the shim already
+    }
     install::only_thread()?;
     // SAFETY: nothing else runs.
     unsafe { install::gate()? };
+    raw::enter(Phase::Gate);
     let config = Config::read()?;
+    seat::put(&config)?;
+    // SAFETY: nothing else runs.
+    unsafe { put_under(&config, &Handover::default()) }
+}
+
+/// Puts a program under the shim that the loader has mapped and not started, and whose interpreter,
+/// if it has one, will map the rest. The gate is part of the loader's image.
+///
+/// # Safety
+/// To be called once, on the only thread of the process.
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+pub unsafe fn take_over(handover: &Handover) {
+    raw::enter(Phase::Gate);
+    ia2_rt::state::LOADER.store(true, Ordering::Relaxed);
+    // SAFETY: the caller's promise.
+    let done = install::window()
+        .and_then(|()| Config::inherited())
+        .and_then(|config| unsafe { put_under(&config, handover) });
+    if let Err(GiveUp { what, errno }) = done {
+        raw::give_up(what, errno);
+    }
+}
+
+/// Everything but the gate.
+///
+/// # Safety
+/// As [`boot`].
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+unsafe fn put_under(config: &Config, handover: &Handover) -> Result<(), GiveUp> {
     // SAFETY: nothing else runs.
     let block = unsafe { install::block()? };
     if config.patch {
@@ -58,12 +95,12 @@ unsafe fn try_boot() -> Result<(), GiveUp> {
         unsafe { rewrite::all(&objects)? };
         ia2_rt::library::set_planner(&library::PLANNER);
     }
-    install::state(&config);
-    install::table(&config);
-    install::signals(block)?;
-    install::backstop(&config)?;
+    install::state(config);
+    install::table(config);
+    install::signals(block, handover)?;
+    install::backstop(config, handover.confined)?;
     // SAFETY: everything allocated for planning has been dropped or is never used again.
     unsafe { arena::release() };
-    raw::go_live();
+    raw::enter(Phase::Live);
     Ok(())
 }

@@ -87,6 +87,15 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
     Ok(Objects { list, mapped })
 }
 
+/// The path of the file that this code comes from.
+pub(crate) fn own_path() -> Option<Vec<u8>> {
+    let maps = read_file(b"/proc/self/maps\0").ok()?;
+    let own = (own_path as *const ()).addr() as u64;
+    let mut regions = maps.split(|byte| *byte == b'\n').filter_map(Region::parse);
+    let region = regions.find(|region| region.contains(own))?;
+    region.path.starts_with(b"/").then(|| region.path.to_vec())
+}
+
 /// All mappings as `(start, end)`, by address.
 pub(crate) fn mapped() -> Result<Vec<(u64, u64)>, i32> {
     let maps = read_file(b"/proc/self/maps\0")?;

@@ -6,9 +6,11 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU8, Ordering};
 use ia2_core::text::Text;
 use ia2_rt::die::EXIT_REFUSED;
+use ia2_rt::sys;
 use linux_raw_sys::general::{__NR_exit_group, __NR_write};
 
 /// Why the program is not started.
@@ -54,18 +56,43 @@ pub unsafe fn call(nr: u32, args: [u64; 6]) -> i64 {
     result
 }
 
-/// Whether boot is over, so that the call above would trap.
-static LIVE: AtomicBool = AtomicBool::new(false);
-
-/// Boot is over.
-pub(crate) fn go_live() {
-    LIVE.store(true, Ordering::Relaxed);
+/// How calls can be made, and what a failure means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// There is no gate.
+    Bare,
+    /// The gate is there; the program does not run yet.
+    Gate,
+    /// The program runs, and a library of it is being planned.
+    Live,
 }
 
-/// Says why on stderr and ends the process with status 125; after boot, which is when a library is
-/// being planned, by [`ia2_rt::die`].
+static PHASE: AtomicU8 = AtomicU8::new(Phase::Bare as u8);
+
+/// Enters a phase.
+pub(crate) fn enter(phase: Phase) {
+    PHASE.store(phase as u8, Ordering::Relaxed);
+}
+
+fn is(phase: Phase) -> bool {
+    PHASE.load(Ordering::Relaxed) == phase as u8
+}
+
+/// For the panic handler of a leaf: only the planner could panic.
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
+    let line = info.location().map_or(0, |location| u64::from(location.line()));
+    let mut text = Text::<192>::new();
+    text.str("internal error at ");
+    text.str(info.location().map_or("unknown place", |location| location.file()));
+    text.byte(b':').dec(line);
+    give_up(core::str::from_utf8(text.as_bytes()).unwrap_or("internal error"), 0)
+}
+
+/// Says why on stderr and ends the process with status 125; once the program runs, by
+/// [`ia2_rt::die`].
 pub fn give_up(what: &str, errno: i32) -> ! {
-    if LIVE.load(Ordering::Relaxed) {
+    if is(Phase::Live) {
         ia2_rt::die::die(what, 0);
     }
     let mut text = Text::<512>::new();
@@ -75,6 +102,11 @@ pub fn give_up(what: &str, errno: i32) -> ! {
     }
     text.str("; the program was not started\n");
     let bytes = text.as_bytes();
+    if is(Phase::Gate) {
+        // Nobody is left to tell if this fails.
+        let _ = sys::write(2, bytes);
+        sys::exit_group(EXIT_REFUSED);
+    }
     // SAFETY: writes from a live buffer, then ends.
     unsafe {
         call(__NR_write, [2, bytes.as_ptr().addr() as u64, bytes.len() as u64, 0, 0, 0]);

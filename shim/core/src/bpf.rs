@@ -7,6 +7,10 @@
 //!
 //! `seccomp_data.instruction_pointer` is the address *after* the `SYSCALL`.
 
+use crate::handover::{CONFIG_FD, LOADER_FD};
+use crate::layout::EMPTY_PATH;
+use crate::nr;
+
 /// One classic BPF instruction, `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -23,7 +27,9 @@ pub struct Insn {
 
 const LD_W_ABS: u16 = 0x20;
 const JEQ: u16 = 0x15;
+const JGT: u16 = 0x25;
 const JGE: u16 = 0x35;
+const JSET: u16 = 0x45;
 const RET: u16 = 0x06;
 
 /// Offset of `seccomp_data.nr`.
@@ -46,6 +52,15 @@ pub const RET_ALLOW: u32 = 0x7fff_0000;
 pub const RET_TRAP: u32 = 0x0003_0000;
 /// `SECCOMP_RET_ERRNO` with ENOSYS.
 pub const RET_ENOSYS: u32 = 0x0005_0000 | 38;
+/// `SECCOMP_RET_ERRNO` with EPERM.
+pub const RET_EPERM: u32 = 0x0005_0000 | 1;
+/// `SECCOMP_RET_ERRNO` with EBADF.
+pub const RET_EBADF: u32 = 0x0005_0000 | 9;
+
+/// Offset of the low half of argument `n`; its high half follows.
+const fn argument(n: u32) -> u32 {
+    16 + 8 * n
+}
 
 /// A filter of at most [`Filter::MAX`] instructions.
 #[derive(Clone, Debug)]
@@ -56,7 +71,7 @@ pub struct Filter {
 
 impl Filter {
     /// Room for the filters built here.
-    pub const MAX: usize = 96;
+    pub const MAX: usize = 128;
 
     const fn new() -> Self {
         Self { insns: [Insn { code: 0, jt: 0, jf: 0, k: 0 }; Self::MAX], len: 0 }
@@ -94,7 +109,72 @@ impl Filter {
         self.push(JEQ, b as u32, 2, 0);
         self.push(JEQ, c as u32, 1, 0);
         self.push(RET, RET_TRAP, 0, 0);
-        self.push(RET, RET_ALLOW, 0, 0);
+    }
+
+    /// What even the gate may not do: execute anything but the loader, in the one form whose path is
+    /// a constant at a sealed address (asking whether a file could be executed is free), and take
+    /// the loader's descriptors away.
+    fn pinned(&mut self) {
+        const AT_EMPTY_PATH: u32 = 0x1000;
+        const AT_EXECVE_CHECK: u32 = 0x10000;
+        let (first, last) = (CONFIG_FD as u32, LOADER_FD as u32);
+        let insn = |code, k, jt, jf| Insn { code, jt, jf, k };
+        let load = |offset| insn(LD_W_ABS, offset, 0, 0);
+        let ret = |action| insn(RET, action, 0, 0);
+        let spares_fd = |n: u32| {
+            [
+                load(argument(n)),
+                insn(JGE, first, 0, 2),
+                insn(JGT, last, 1, 0),
+                ret(RET_EBADF),
+                ret(RET_ALLOW),
+            ]
+        };
+        let spares_range = [
+            load(argument(0)),
+            insn(JGT, last, 3, 0),
+            load(argument(1)),
+            insn(JGE, first, 0, 1),
+            ret(RET_EPERM),
+            ret(RET_ALLOW),
+        ];
+        let is_pinned = [
+            load(argument(4)),
+            insn(JSET, AT_EXECVE_CHECK, 7, 0),
+            insn(JEQ, AT_EMPTY_PATH, 0, 7),
+            load(argument(0)),
+            insn(JEQ, last, 0, 5),
+            load(argument(1)),
+            insn(JEQ, EMPTY_PATH as u32, 0, 3),
+            load(argument(1) + 4),
+            insn(JEQ, (EMPTY_PATH >> 32) as u32, 0, 1),
+            ret(RET_ALLOW),
+            ret(RET_EPERM),
+        ];
+        let low: [(u32, &[Insn]); 4] = [
+            (nr::CLOSE, &spares_fd(0)),
+            (nr::DUP2, &spares_fd(1)),
+            (nr::EXECVE, &[ret(RET_EPERM)]),
+            (nr::FCNTL, &spares_fd(0)),
+        ];
+        let high: [(u32, &[Insn]); 3] = [
+            (nr::DUP3, &spares_fd(1)),
+            (nr::EXECVEAT, &is_pinned),
+            (nr::CLOSE_RANGE, &spares_range),
+        ];
+        self.push(LD_W_ABS, NR, 0, 0);
+        // Each half is headed by one test and ends in `RET ALLOW`.
+        let len = |half: &[(u32, &[Insn])]| half.iter().fold(1, |sum, row| sum + 1 + row.1.len());
+        self.push(JGT, nr::FCNTL, len(&low) as u8, 0);
+        for half in [&low[..], &high[..]] {
+            for (number, block) in half {
+                self.push(JEQ, *number, 0, block.len() as u8);
+                for Insn { code, jt, jf, k } in *block {
+                    self.push(*code, *k, *jt, *jf);
+                }
+            }
+            self.push(RET, RET_ALLOW, 0, 0);
+        }
     }
 
     /// `strict`: every call comes from one of `addrs`; the rest traps.
@@ -103,6 +183,7 @@ impl Filter {
         let mut filter = Self::new();
         filter.prologue();
         filter.addresses(addrs);
+        filter.pinned();
         filter
     }
 
@@ -132,6 +213,7 @@ impl Filter {
         }
         filter.push(RET, RET_ALLOW, 0, 0);
         filter.addresses(addrs);
+        filter.pinned();
         filter
     }
 }
@@ -139,17 +221,31 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::{AUDIT_ARCH_X86_64, Filter, Insn, RET_ALLOW, RET_ENOSYS, RET_TRAP};
+    use super::{
+        AUDIT_ARCH_X86_64, Filter, Insn, RET_ALLOW, RET_EBADF, RET_ENOSYS, RET_EPERM, RET_TRAP,
+    };
+    use crate::handover::{CONFIG_FD, LOADER_FD};
+    use crate::layout::EMPTY_PATH;
     use crate::nr;
 
-    /// What the kernel does with a filter of the four operations used here.
     fn run(filter: &Filter, nr: u32, arch: u32, ip: u64) -> u32 {
+        run_with(filter, nr, arch, ip, [5; 6])
+    }
+
+    /// What the kernel does with a filter of the operations used here.
+    fn run_with(filter: &Filter, nr: u32, arch: u32, ip: u64, args: [u64; 6]) -> u32 {
+        let mut data = std::vec![nr, arch, ip as u32, (ip >> 32) as u32];
+        for arg in args {
+            data.extend([arg as u32, (arg >> 32) as u32]);
+        }
         let (mut pc, mut acc) = (0, 0);
         loop {
             let Insn { code, jt, jf, k } = filter.insns()[pc];
             pc += 1;
             match code {
-                0x20 => acc = [nr, arch, ip as u32, (ip >> 32) as u32][k as usize / 4],
+                0x20 => acc = data[k as usize / 4],
+                0x25 => pc += usize::from(if acc > k { jt } else { jf }),
+                0x45 => pc += usize::from(if acc & k != 0 { jt } else { jf }),
                 0x15 => pc += usize::from(if acc == k { jt } else { jf }),
                 0x35 => pc += usize::from(if acc >= k { jt } else { jf }),
                 0x06 => return k,
@@ -164,7 +260,7 @@ mod tests {
     fn strict_allows_three_addresses_and_nothing_beside_them() {
         let filter = Filter::strict(ADDRS);
         for addr in ADDRS {
-            for nr in [0, 39, 511, 0x3fff_ffff] {
+            for nr in [0, 3, 39, 72, 73, 292, 436, 511, 0x3fff_ffff] {
                 assert_eq!(run(&filter, nr, AUDIT_ARCH_X86_64, addr), RET_ALLOW);
                 for wrong in [addr - 1, addr + 1, addr ^ 1 << 32, addr & 0xffff_ffff] {
                     assert_eq!(run(&filter, nr, AUDIT_ARCH_X86_64, wrong), RET_TRAP);
@@ -182,8 +278,51 @@ mod tests {
         for nr in 0..1000 {
             let outside = if nr::is_inspected(nr) { RET_TRAP } else { RET_ALLOW };
             assert_eq!(run(&filter, nr, AUDIT_ARCH_X86_64, 0x40_0000), outside, "call {nr}");
-            assert_eq!(run(&filter, nr, AUDIT_ARCH_X86_64, ADDRS[1]), RET_ALLOW, "call {nr}");
+            let inside = if nr == nr::EXECVE || nr == nr::EXECVEAT { RET_EPERM } else { RET_ALLOW };
+            assert_eq!(run(&filter, nr, AUDIT_ARCH_X86_64, ADDRS[1]), inside, "call {nr}");
             assert_eq!(run(&filter, nr | 0x4000_0000, AUDIT_ARCH_X86_64, ADDRS[1]), RET_ENOSYS);
+        }
+    }
+
+    #[test]
+    fn only_the_loader_is_executed_and_only_by_the_sealed_path() {
+        let filter = Filter::strict(ADDRS);
+        let gate = |nr, args| run_with(&filter, nr, AUDIT_ARCH_X86_64, ADDRS[2], args);
+        let pinned = [LOADER_FD as u64, EMPTY_PATH, 1, 2, 0x1000, 0];
+        assert_eq!(gate(nr::EXECVEAT, pinned), RET_ALLOW);
+        assert_eq!(run_with(&filter, nr::EXECVEAT, AUDIT_ARCH_X86_64, 1, pinned), RET_TRAP);
+        for (index, value) in
+            [(0, 1022), (0, 3), (1, EMPTY_PATH + 1), (1, EMPTY_PATH ^ 1 << 40), (4, 0), (4, 0x1100)]
+        {
+            let mut args = pinned;
+            args[index] = value;
+            assert_eq!(gate(nr::EXECVEAT, args), RET_EPERM, "{index} {value:#x}");
+        }
+        assert_eq!(gate(nr::EXECVE, [EMPTY_PATH; 6]), RET_EPERM);
+        // Only a question.
+        assert_eq!(gate(nr::EXECVEAT, [3, 4, 5, 6, 0x11000, 0]), RET_ALLOW);
+    }
+
+    #[test]
+    fn descriptors_of_the_loader_cannot_be_taken_away() {
+        let filter = Filter::strict(ADDRS);
+        let gate = |nr, args| run_with(&filter, nr, AUDIT_ARCH_X86_64, ADDRS[0], args);
+        for fd in [0u64, 3, 1021, 1022, 1023, 1024, u64::from(u32::MAX)] {
+            let ours = [CONFIG_FD as u64, LOADER_FD as u64].contains(&fd);
+            let wanted = if ours { RET_EBADF } else { RET_ALLOW };
+            assert_eq!(gate(nr::CLOSE, [fd, 0, 0, 0, 0, 0]), wanted, "close {fd}");
+            assert_eq!(gate(nr::FCNTL, [fd, 2, 1, 0, 0, 0]), wanted, "fcntl {fd}");
+            assert_eq!(gate(nr::DUP2, [4, fd, 0, 0, 0, 0]), wanted, "dup2 {fd}");
+            assert_eq!(gate(nr::DUP3, [4, fd, 0, 0, 0, 0]), wanted, "dup3 {fd}");
+        }
+        for (first, last, wanted) in [
+            (3, 1021, RET_ALLOW),
+            (1024, 0xffff_ffff, RET_ALLOW),
+            (3, 1022, RET_EPERM),
+            (1023, 1023, RET_EPERM),
+            (0, 0xffff_ffff, RET_EPERM),
+        ] {
+            assert_eq!(gate(nr::CLOSE_RANGE, [first, last, 0, 0, 0, 0]), wanted, "{first} {last}");
         }
     }
 

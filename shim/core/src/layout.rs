@@ -10,6 +10,12 @@ pub const GATE: u64 = 0x7e90_0000_0000;
 /// Size of one page of the window in bytes.
 pub const PAGE: u64 = 4096;
 
+/// The constants page (r--): what the filter names by its address. All zeros so far.
+pub const CONSTANTS: u64 = GATE + PAGE;
+
+/// The empty path of the pinned exec.
+pub const EMPTY_PATH: u64 = CONSTANTS;
+
 /// The dispatch table (r--), an array of [`TABLE_LEN`] code addresses, one per system-call number.
 ///
 /// A stub jumps through its entry with `rcx` = the address to return to, `eax` = the number,

@@ -20,17 +20,23 @@
 //! | `regs` | [`regs::Frame`], the registers of a call |
 //! | `sigset` | signal-set arithmetic, held signals |
 //! | `bpf` | the backstop filter as a value |
+//! | `elf` | the headers of an ELF program, as exec looks at them |
+//! | `script` | the first line of a script |
+//! | `handover` | what an exec tells the loader |
 //! | `maps` | lines of `/proc/self/maps` |
 //! | `text` | numbers and JSON into a fixed buffer |
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod bpf;
+pub mod elf;
+pub mod handover;
 pub mod late;
 pub mod layout;
 pub mod maps;
 pub mod nr;
 pub mod regs;
+pub mod script;
 pub mod sigset;
 pub mod site;
 pub mod text;

@@ -5,16 +5,19 @@
 #![allow(missing_docs, reason = "the kernel's own names say it")]
 
 pub const WRITE: u32 = 1;
+pub const CLOSE: u32 = 3;
 pub const MMAP: u32 = 9;
 pub const MPROTECT: u32 = 10;
 pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
 pub const RT_SIGRETURN: u32 = 15;
+pub const DUP2: u32 = 33;
 pub const CLONE: u32 = 56;
 pub const FORK: u32 = 57;
 pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 pub const EXIT: u32 = 60;
+pub const FCNTL: u32 = 72;
 pub const RT_SIGPENDING: u32 = 127;
 pub const RT_SIGTIMEDWAIT: u32 = 128;
 pub const RT_SIGSUSPEND: u32 = 130;
@@ -26,10 +29,12 @@ pub const PPOLL: u32 = 271;
 pub const EPOLL_PWAIT: u32 = 281;
 pub const SIGNALFD: u32 = 282;
 pub const SIGNALFD4: u32 = 289;
+pub const DUP3: u32 = 292;
 pub const EXECVEAT: u32 = 322;
 pub const PKEY_MPROTECT: u32 = 329;
 pub const IO_PGETEVENTS: u32 = 333;
 pub const CLONE3: u32 = 435;
+pub const CLOSE_RANGE: u32 = 436;
 pub const EPOLL_PWAIT2: u32 = 441;
 
 /// The calls that the shim looks at under every policy, because they touch what it lives on, each
@@ -43,7 +48,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (CLONE, "the child needs a block before its first instruction"),
     (FORK, "the child's locks, counters and dispatch selector start anew"),
     (VFORK, "the child shares the memory, so it needs a block of its own"),
-    (EXECVE, "a new image under the address filter would die on its first call"),
+    (EXECVE, "a new program is started by the loader"),
     (EXIT, "the thread's block is given back"),
     (RT_SIGPENDING, "held signals pend in the shim"),
     (RT_SIGTIMEDWAIT, "held signals pend in the shim"),
@@ -60,8 +65,13 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (PKEY_MPROTECT, "as mprotect"),
     (IO_PGETEVENTS, "takes a mask"),
     (CLONE3, "as clone"),
+    (CLOSE_RANGE, "leaves the loader's descriptors open"),
     (EPOLL_PWAIT2, "takes a mask"),
 ];
+
+/// The calls that could take the loader's descriptors away. Under `strict` the filter refuses to; the
+/// other backstops leave it to the shim.
+pub const GUARDED: &[u32] = &[CLOSE, DUP2, DUP3];
 
 /// Whether the shim looks at call `nr` under every policy.
 #[must_use]

@@ -201,10 +201,19 @@ const _: () = assert!(offset_of!(CloneArgs, tls) == offset_of!(k::clone_args, tl
 #[allow(missing_docs, reason = "the kernel's own names say it")]
 pub mod errno {
     pub const EPERM: i32 = 1;
+    pub const ENOENT: i32 = 2;
     pub const ESRCH: i32 = 3;
+    pub const EIO: i32 = 5;
+    pub const E2BIG: i32 = 7;
+    pub const ENOEXEC: i32 = 8;
+    pub const EBADF: i32 = 9;
     pub const EAGAIN: i32 = 11;
     pub const ENOMEM: i32 = 12;
+    pub const EACCES: i32 = 13;
     pub const EFAULT: i32 = 14;
     pub const EINVAL: i32 = 22;
+    pub const ENAMETOOLONG: i32 = 36;
     pub const ENOSYS: i32 = 38;
+    pub const ELOOP: i32 = 40;
+    pub const ELIBBAD: i32 = 80;
 }

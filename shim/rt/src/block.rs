@@ -153,6 +153,8 @@ pub struct Block {
     pub guest: Cell<bool>,
     /// The task was made by a vfork, and its end wakes up its parent, which frees the block.
     pub vforked: Cell<bool>,
+    /// What an exec of this task mapped in its parent's memory: address and length.
+    pub exec_memory: Cell<(u64, u64)>,
     /// The signal actions this task lives under.
     pub actions: Cell<&'static Actions>,
     /// Its own actions, where it shares its parent's memory but not its actions.

@@ -168,6 +168,9 @@ pub fn clone(block: &'static Block, frame: &Frame) {
         for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
             lock.release_of(child);
         }
+        if let (memory @ 1.., len) = child.exec_memory.replace((0, 0)) {
+            sys::munmap(memory, len);
+        }
         child.state.store(0, Ordering::Release);
     }
     block.done(result);
@@ -185,6 +188,7 @@ fn prepare(parent: &Block, child: &'static Block, flags: u64) {
     let keeps = flags & VFORK != 0;
     child.altstack.set(if keeps { parent.altstack.get() } else { AltStack::NONE });
     child.guest.set(parent.guest.get() || flags & THREAD == 0);
+    child.exec_memory.set((0, 0));
     child.vforked.set(flags & (VFORK | THREAD) == VFORK);
     child.calls.set(0);
     child.inspected.set(0);
@@ -213,6 +217,7 @@ extern "C" fn child() {
         block.pending_held.set(0);
         block.guest.set(false);
         block.vforked.set(false);
+        block.exec_memory.set((0, 0));
         stats::forget(block);
     } else if sys::sigaltstack(Some(&block.kernel_altstack())).is_err() {
         crate::die::die("no alternate stack for a new thread", 0);

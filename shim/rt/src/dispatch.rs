@@ -5,11 +5,12 @@
 
 #![allow(unsafe_code, reason = "the entry has the slow path's calling convention")]
 
-use crate::abi::errno::EPERM;
+use crate::abi::errno::{EBADF, EPERM};
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
-use crate::{action, clone, library, mask, patch, sigframe, stats, sys, usermem};
+use crate::{action, clone, exec, library, mask, patch, sigframe, stats, sys, usermem};
 use core::sync::atomic::Ordering;
+use ia2_core::handover::{CONFIG_FD, LOADER_FD};
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::text::Text;
@@ -61,7 +62,10 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         | nr::EPOLL_PWAIT2
         | nr::IO_PGETEVENTS => mask::with_mask(block, frame.nr(), args),
         nr::CLONE | nr::CLONE3 | nr::FORK | nr::VFORK => clone::clone(block, frame),
-        nr::EXECVE | nr::EXECVEAT => exec(block, frame.nr()),
+        nr::EXECVE | nr::EXECVEAT => execute(block, frame),
+        nr::CLOSE_RANGE => close_range(block, args),
+        nr::CLOSE => spare(block, args[0]),
+        nr::DUP2 | nr::DUP3 => spare(block, args[1]),
         nr::EXIT => clone::exit_thread(block, frame),
         nr::EXIT_GROUP if block.guest.get() => clone::exit_thread(block, frame),
         nr::EXIT_GROUP => {
@@ -74,13 +78,42 @@ fn dispatch(block: &'static Block, frame: &Frame) {
     }
 }
 
-/// Under a filter that knows addresses, the new image would die on its first call: until it can be
-/// started by a loader whose calls come from the gate, exec is refused.
-fn exec(block: &Block, nr: u32) {
-    if matches!(state::backstop(), Backstop::Sud | Backstop::None) {
+/// Without a loader, a new image would die under a filter that knows addresses on its first call, and
+/// runs outside of the shim where there is no filter.
+fn execute(block: &Block, frame: &Frame) {
+    if state::LOADER.load(Ordering::Relaxed) {
+        exec::exec(block, frame);
+    } else if matches!(state::backstop(), Backstop::Sud | Backstop::None) {
+        block.pass();
+    } else {
+        refuse(block, frame.nr(), "there is no ia2-loader beside libia2shim.so");
+    }
+}
+
+/// A descriptor of the loader is not there for the program.
+fn spare(block: &Block, fd: u64) {
+    if state::LOADER.load(Ordering::Relaxed) && (CONFIG_FD..=LOADER_FD).contains(&(fd as i32)) {
+        block.done(-i64::from(EBADF));
+    } else {
+        block.pass();
+    }
+}
+
+/// close_range(2) in two parts, around the loader's descriptors.
+fn close_range(block: &Block, args: [u64; 6]) {
+    let [first, last, flags, ..] = args;
+    let (first, last) = (first as u32, last as u32);
+    let (ours, end) = (CONFIG_FD as u32, LOADER_FD as u32);
+    if !state::LOADER.load(Ordering::Relaxed) || first > end || last < ours || first > last {
         return block.pass();
     }
-    refuse(block, nr, "a new program cannot run under the address filter yet");
+    let part = |from: u32, to: u32| match from <= to {
+        true => sys::pass(nr::CLOSE_RANGE, [from.into(), to.into(), flags, 0, 0, 0]),
+        false => 0,
+    };
+    // Wrong flags are found by either part, before anything is closed.
+    let below = part(first, ours - 1);
+    block.done(if below < 0 { below } else { part(end + 1, last) });
 }
 
 /// The gs base is the one register that the shim takes.

@@ -41,6 +41,7 @@
 //! | `action` | the program's signal actions | |
 //! | `mask` | the calls that take a signal mask | |
 //! | `clone` | fork, vfork, clone, clone3, exit | [U] |
+//! | `exec` | execve, execveat: the loader starts the program | |
 //! | `patch` | live patching of one site | [U] |
 //! | `library` | text that is mapped while the program runs | [U] |
 //! | `stub` | stub memory for sites found late | [U] |
@@ -70,6 +71,7 @@ pub mod clone;
 pub mod die;
 pub mod dispatch;
 pub mod entry;
+pub mod exec;
 pub mod gate;
 pub mod library;
 pub mod lock;

@@ -256,16 +256,168 @@ pub fn copy_own(to: u64, from: u64, len: usize) -> Result<(), i32> {
     if copied == len as u64 { Ok(()) } else { Err(crate::abi::errno::EFAULT) }
 }
 
+/// memfd_create(2) of a file that may be sealed, and executed, and that exec closes.
+///
+/// # Errors
+/// As the call.
+pub fn memory_file(name: &core::ffi::CStr) -> Result<i32, i32> {
+    let flags = k::MFD_CLOEXEC | k::MFD_ALLOW_SEALING;
+    let create = |flags: u32| check(call!(__NR_memfd_create, name.as_ptr().addr(), flags));
+    // Kernels before 6.3 do not know the flag, and make every such file executable.
+    create(flags | k::MFD_EXEC).or_else(|_| create(flags)).map(|fd| fd as i32)
+}
+
+/// Forbids every change of a memory file.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn seal(fd: i32) -> Result<(), i32> {
+    let seals = k::F_SEAL_SEAL | k::F_SEAL_SHRINK | k::F_SEAL_GROW | k::F_SEAL_WRITE;
+    check(call!(__NR_fcntl, fd, k::F_ADD_SEALS, seals)).map(|_| ())
+}
+
+/// dup2(2): exec leaves the copy open.
+///
+/// # Errors
+/// As the call.
+pub fn dup_to(fd: i32, slot: i32) -> Result<(), i32> {
+    check(call!(__NR_dup3, fd, slot, 0)).map(|_| ())
+}
+
+/// Copies the first `len` bytes of a file to another, by sendfile(2).
+///
+/// # Errors
+/// As the call; EIO if the file ends before.
+pub fn copy_file(from: i32, to: i32, len: u64) -> Result<(), i32> {
+    let mut left = len;
+    while left != 0 {
+        match check(call!(__NR_sendfile, to, from, 0, left))? {
+            0 => return Err(crate::abi::errno::EIO),
+            copied => left = left.saturating_sub(copied),
+        }
+    }
+    Ok(())
+}
+
+/// Does `work` with descriptors up to `slot` allowed, whatever the soft limit is.
+///
+/// # Errors
+/// As prlimit64(2), and those of `work`.
+pub fn with_descriptors(slot: i32, work: impl FnOnce() -> Result<(), i32>) -> Result<(), i32> {
+    let wanted = u64::from(slot.unsigned_abs()) + 1;
+    let mut limit = [0u64; 2];
+    check(call!(__NR_prlimit64, 0, k::RLIMIT_NOFILE, 0, (&raw mut limit).addr()))?;
+    let [soft, hard] = limit;
+    if soft >= wanted {
+        return work();
+    }
+    let raised = [wanted, hard.max(wanted)];
+    check(call!(__NR_prlimit64, 0, k::RLIMIT_NOFILE, (&raw const raised).addr(), 0))?;
+    let done = work();
+    check(call!(__NR_prlimit64, 0, k::RLIMIT_NOFILE, (&raw const limit).addr(), 0))?;
+    done
+}
+
+/// openat(2); `path` is the address of a string.
+///
+/// # Errors
+/// As the call.
+pub fn open_at(folder: i32, path: u64, flags: u32) -> Result<i32, i32> {
+    check(call!(__NR_openat, i64::from(folder), path, flags, 0)).map(|fd| fd as i32)
+}
+
+/// Whether the file could be executed by its descriptor: asks the kernel (`AT_EXECVE_CHECK`, Linux
+/// 6.14), or, where it does not know, looks at type and permissions.
+///
+/// # Errors
+/// What an exec would give, before anything is read of the file.
+pub fn may_execute(fd: i32) -> Result<(), i32> {
+    const FORMAT: u32 = 0o170_000;
+    const REGULAR: u32 = 0o100_000;
+    const X_OK: u32 = 1;
+    let empty = c"".as_ptr().addr();
+    match execve_check(fd) {
+        Err(crate::abi::errno::EINVAL) => {}
+        result => return result,
+    }
+    if stat(fd)?.st_mode & FORMAT != REGULAR {
+        return Err(crate::abi::errno::EACCES);
+    }
+    let flags = k::AT_EMPTY_PATH | k::AT_EACCESS;
+    check(call!(__NR_faccessat2, fd, empty, X_OK, flags)).map(|_| ())
+}
+
+fn execve_check(fd: i32) -> Result<(), i32> {
+    const AT_EXECVE_CHECK: u32 = 0x10000;
+    let empty = c"".as_ptr().addr();
+    let list = [empty as u64, 0];
+    let flags = k::AT_EMPTY_PATH | AT_EXECVE_CHECK;
+    check(call!(__NR_execveat, i64::from(fd), empty, list.as_ptr().addr(), 0, flags)).map(|_| ())
+}
+
+/// Whether the kernel names a program that is executed by descriptor after its file (since 6.14, as
+/// `AT_EXECVE_CHECK`), and not after the descriptor's number.
+pub fn names_by_file() -> bool {
+    execve_check(-1) != Err(crate::abi::errno::EINVAL)
+}
+
+/// Whether exec closes the descriptor.
+pub fn is_closed_on_exec(fd: i32) -> bool {
+    check(call!(__NR_fcntl, fd, k::F_GETFD))
+        .is_ok_and(|flags| flags & u64::from(k::FD_CLOEXEC) != 0)
+}
+
+/// Has exec leave the descriptor open.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn keep_over_exec(fd: i32) -> Result<(), i32> {
+    check(call!(__NR_fcntl, fd, k::F_SETFD, 0)).map(|_| ())
+}
+
+/// mremap(2) of `len` bytes at `from` to `to`, over what is there.
+///
+/// # Errors
+/// As the call.
+pub fn move_pages(from: u64, to: u64, len: u64) -> Result<(), i32> {
+    let flags = k::MREMAP_MAYMOVE | k::MREMAP_FIXED;
+    check(call!(__NR_mremap, from, len, len, flags, to)).map(|_| ())
+}
+
+/// pread64(2).
+///
+/// # Errors
+/// As the call.
+pub fn pread(fd: i32, buffer: &mut [u8], offset: u64) -> Result<usize, i32> {
+    check(call!(__NR_pread64, fd, buffer.as_mut_ptr().addr(), buffer.len(), offset))
+        .map(|len| len as usize)
+}
+
+/// A random number, by getrandom(2); 0 if there is none to be had.
+pub fn random() -> u64 {
+    let mut word = 0u64;
+    call!(__NR_getrandom, (&raw mut word).addr(), 8, k::GRND_NONBLOCK);
+    word
+}
+
+/// The execution domain, by personality(2).
+pub fn personality() -> u32 {
+    call!(__NR_personality, 0xffff_ffffu32) as u32
+}
+
 /// Size in bytes of an open file, by fstat(2).
 ///
 /// # Errors
 /// As the call.
 pub fn file_size(fd: i32) -> Result<u64, i32> {
+    Ok(u64::try_from(stat(fd)?.st_size).unwrap_or(0))
+}
+
+fn stat(fd: i32) -> Result<k::stat, i32> {
     let mut stat = core::mem::MaybeUninit::<k::stat>::zeroed();
     check(call!(__NR_fstat, fd, stat.as_mut_ptr().addr()))?;
     // SAFETY: integers only, and the kernel has filled it.
-    let stat = unsafe { stat.assume_init() };
-    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    Ok(unsafe { stat.assume_init() })
 }
 
 /// nanosleep(2) of less than a second; a signal may cut it short.

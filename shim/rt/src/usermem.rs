@@ -11,7 +11,7 @@
 
 #![allow(unsafe_code, reason = "copies to and from foreign addresses")]
 
-use crate::abi::errno::EFAULT;
+use crate::abi::errno::{EFAULT, ENAMETOOLONG};
 use crate::sys;
 use core::mem::{MaybeUninit, size_of};
 
@@ -108,6 +108,29 @@ pub fn copy(to: u64, from: u64, len: usize) -> Result<(), i32> {
         1 => Err(EFAULT),
         _ => sys::copy_own(to, from, len),
     }
+}
+
+/// Copies a string without its NUL, and gives its length.
+///
+/// # Errors
+/// EFAULT if it is not readable; ENAMETOOLONG if it does not end within the buffer.
+pub fn string(addr: u64, buffer: &mut [u8]) -> Result<usize, i32> {
+    const STEP: usize = 64;
+    let mut len = 0;
+    while let Some(room) = buffer.get_mut(len..) {
+        if room.is_empty() {
+            break;
+        }
+        let from = addr.checked_add(len as u64).ok_or(EFAULT)?;
+        // Not beyond a boundary of 64 bytes, and so never into a page that the string does not reach.
+        let step = (STEP - from as usize % STEP).min(room.len());
+        copy(room.as_mut_ptr().expose_provenance() as u64, from, step)?;
+        if let Some(end) = room.iter().take(step).position(|byte| *byte == 0) {
+            return Ok(len + end);
+        }
+        len += step;
+    }
+    Err(ENAMETOOLONG)
 }
 
 /// A non-canonical address faults as SIGSEGV without an address, and the kernel's half is never

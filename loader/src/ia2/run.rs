@@ -1,0 +1,224 @@
+//! `ia2 run`: starts a program under the shim, from its first instruction.
+//!
+//! The program is looked up as execvp(3) does, opened, and, if it is a script, followed to its
+//! interpreter. Then this process becomes it: the loader and the settings go into sealed memory
+//! files in their slots, and the loader is executed with the program's descriptor
+//! ([`ia2_core::handover`]). No process stays behind.
+//!
+//! Exit status, as env(1): 125 if `ia2` itself cannot, 126 if the program cannot be executed, 127
+//! if it is not found, else the program's own.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use ia2_core::handover::{CONFIG_FD, Handover, LOADER_FD};
+use ia2_core::text::Text;
+use ia2_core::{elf, script};
+
+use crate::process;
+
+const REFUSED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Interpreters of interpreters (`bprm_execve`: "5 levels").
+const SCRIPTS: usize = 5;
+
+/// What catches calls that do not come from the gate.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Backstop {
+    /// A filter: only the gate issues calls.
+    Strict,
+    /// A filter: only the gate issues the calls that somebody inspects.
+    Inspected,
+    /// Syscall User Dispatch: interposition without confinement.
+    Sud,
+    /// Nothing: rewriting alone.
+    None,
+}
+
+/// Options of `ia2 run`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Policy; this version knows only `base`.
+    #[arg(short, long, value_name = "POLICY", value_parser = ["base"])]
+    policy: Vec<String>,
+    /// What catches calls that do not come from the gate.
+    #[arg(long, value_enum, default_value = "strict")]
+    backstop: Backstop,
+    /// Append one line of statistics per process to FILE.
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+    /// Say on stderr what is refused.
+    #[arg(long)]
+    log: bool,
+    /// Rewrite nothing: every call is trapped.
+    #[arg(long)]
+    no_patch: bool,
+    /// The program and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    command: Vec<OsString>,
+}
+
+/// Why the program was not started: exit status and reason.
+struct Failure(u8, String);
+
+impl Failure {
+    /// `ia2` itself could not do `what`.
+    fn own(what: &str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self(REFUSED, format!("{what}: {error}"))
+    }
+
+    /// `path` cannot be executed.
+    fn exec(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let missing = error.kind() == ErrorKind::NotFound;
+            let status = if missing { NOT_FOUND } else { NOT_EXECUTABLE };
+            Self(status, format!("{}: {error}", path.display()))
+        }
+    }
+}
+
+/// Becomes the program; returns only if that fails.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let Failure(status, reason) = match try_run(arguments) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    eprintln!("ia2: {reason}");
+    ExitCode::from(status)
+}
+
+fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> {
+    let mut argv = arguments.command.clone();
+    let path = look_up(argv.first().map_or(OsStr::new(""), OsString::as_os_str))?;
+    let program = open(&path, &mut argv)?;
+    process::keep_open(program.as_raw_fd())
+        .map_err(Failure::own("cannot keep the program open"))?;
+    let (settings, loader) = (settings(arguments)?, loader()?);
+    process::with_room(LOADER_FD, || {
+        process::put(&settings, CONFIG_FD, c"ia2-settings")?;
+        process::put(&loader, LOADER_FD, c"ia2-loader")
+    })
+    .map_err(Failure::own("cannot put the loader in its place"))?;
+    let mut list = vec![c_string(path.as_os_str())?, CString::default()];
+    for argument in &argv {
+        list.push(c_string(argument)?);
+    }
+    let (mask, held, ignored) = process::hand_over_signals();
+    let fd = program.into_raw_fd();
+    let mut numbers = Text::<128>::new();
+    Handover { fd, mask, held, ignored, confined: false }.write(&mut numbers);
+    if let (Some(slot), Ok(text)) =
+        (list.get_mut(1), CString::from_vec_with_nul(numbers.as_bytes().to_vec()))
+    {
+        *slot = text;
+    }
+    Err(Failure::exec(&path)(process::exec(LOADER_FD, &list)))
+}
+
+/// Finds the program as execvp(3) does.
+fn look_up(name: &OsStr) -> Result<PathBuf, Failure> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(PathBuf::from(name));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
+    let mut denied = false;
+    for folder in std::env::split_paths(&path) {
+        let candidate = folder.join(name);
+        match candidate.metadata() {
+            Ok(data) if data.is_file() && data.permissions().mode() & 0o111 != 0 => {
+                return Ok(candidate);
+            }
+            Ok(_) => denied = true,
+            Err(error) => denied |= error.kind() == ErrorKind::PermissionDenied,
+        }
+    }
+    let kind = if denied && !name.is_empty() { libc::EACCES } else { libc::ENOENT };
+    Err(Failure::exec(Path::new(name))(io::Error::from_raw_os_error(kind)))
+}
+
+/// Opens the program at `path`, or the interpreter it leads to; `argv` becomes what that gets.
+fn open(path: &Path, argv: &mut Vec<OsString>) -> Result<File, Failure> {
+    let mut at = path.to_owned();
+    for _ in 0..=SCRIPTS {
+        let fail = || Failure::exec(&at);
+        let file = File::open(&at).map_err(fail())?;
+        let data = file.metadata().map_err(fail())?;
+        if !data.is_file() || data.permissions().mode() & 0o111 == 0 {
+            return Err(fail()(io::Error::from_raw_os_error(libc::EACCES)));
+        }
+        let mut head = [0; script::HEAD];
+        let len = file.read_at(&mut head, 0).map_err(fail())?;
+        let head = head.get(..len).unwrap_or(&[]);
+        let broken = || fail()(io::Error::from_raw_os_error(libc::ENOEXEC));
+        match script::read(head) {
+            Err(script::NoScript::Other) => {
+                elf::Header::read(head).map_err(|_| broken())?;
+                return Ok(file);
+            }
+            Err(script::NoScript::Broken) => return Err(broken()),
+            Ok(line) => {
+                let part = |range| OsStr::from_bytes(head.get(range).unwrap_or(&[])).to_owned();
+                let interpreter = part(line.interpreter);
+                let script = core::mem::replace(&mut at, PathBuf::from(&interpreter));
+                let mut list = vec![interpreter];
+                list.extend(line.argument.map(part));
+                list.push(script.into_os_string());
+                list.extend(argv.drain(..).skip(1));
+                *argv = list;
+            }
+        }
+    }
+    Err(Failure::exec(path)(io::Error::from_raw_os_error(libc::ELOOP)))
+}
+
+/// The settings, as the loader reads them.
+fn settings(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
+    let backstop: &[u8] = match arguments.backstop {
+        Backstop::Strict => b"strict",
+        Backstop::Inspected => b"inspected",
+        Backstop::Sud => b"sud",
+        Backstop::None => b"none",
+    };
+    let mut settings = [b"IA2_BACKSTOP=", backstop, b"\0"].concat();
+    if arguments.no_patch {
+        settings.extend_from_slice(b"IA2_PATCH=off\0");
+    }
+    if arguments.log {
+        settings.extend_from_slice(b"IA2_LOG=on\0");
+    }
+    if let Some(path) = &arguments.stats {
+        let path = std::path::absolute(path).map_err(Failure::own("--stats"))?;
+        let bytes = path.as_os_str().as_bytes();
+        settings.extend_from_slice(&[b"IA2_STATS=", bytes, b"\0"].concat());
+    }
+    Ok(settings)
+}
+
+/// The loader's bytes: a file beside this program, or, installed, in the `lib` beside its `bin`.
+fn loader() -> Result<Vec<u8>, Failure> {
+    let own = std::env::current_exe().map_err(Failure::own("cannot find where ia2 lies"))?;
+    let path = own.with_file_name("ia2-loader");
+    let installed = own.parent().map(|bin| bin.with_file_name("lib").join("ia2-loader"));
+    std::fs::read(&path)
+        .or_else(|error| installed.map_or(Err(error), std::fs::read))
+        .map_err(|error| Failure(REFUSED, format!("{}: {error}", path.display())))
+}
+
+fn c_string(text: &OsStr) -> Result<CString, Failure> {
+    let refused = |_| Failure(REFUSED, "an argument with a NUL byte".to_owned());
+    CString::new(text.as_bytes()).map_err(refused)
+}

@@ -1,0 +1,69 @@
+//! The loader and the settings in their slots, for the programs that this one will execute.
+//!
+//! The loader is a file beside `libia2shim.so`. Both it and the settings are copied to sealed memory
+//! files, so that nobody can change them later, and stay open over exec.
+
+use crate::config::Config;
+use crate::measure;
+use crate::raw::GiveUp;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::sync::atomic::Ordering;
+use ia2_core::handover::{CONFIG_FD, LOADER_FD};
+use ia2_rt::state::{self, Backstop};
+use ia2_rt::sys;
+use linux_raw_sys::general::O_RDONLY;
+
+/// Puts them there. Without the file, programs cannot be executed under a filter.
+pub(crate) fn put(config: &Config) -> Result<(), GiveUp> {
+    let Some(mut path) = measure::own_path() else { return Ok(()) };
+    let folder = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    path.truncate(folder);
+    path.extend_from_slice(b"ia2-loader\0");
+    let Ok(file) = sys::open(&path, O_RDONLY, 0) else { return Ok(()) };
+    let done = sys::with_descriptors(LOADER_FD, || {
+        let size = sys::file_size(file)?;
+        memory_file(c"ia2-loader", LOADER_FD, |to| sys::copy_file(file, to, size))?;
+        let settings = settings(config);
+        memory_file(c"ia2-settings", CONFIG_FD, |to| sys::write(to, &settings).map(|_| ()))
+    });
+    sys::close(file);
+    done.map_err(GiveUp::because("the loader cannot be put in its place"))?;
+    state::LOADER.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+fn memory_file(
+    name: &CStr,
+    slot: i32,
+    fill: impl FnOnce(i32) -> Result<(), i32>,
+) -> Result<(), i32> {
+    let fd = sys::memory_file(name)?;
+    let done = fill(fd).and_then(|()| sys::seal(fd)).and_then(|()| sys::dup_to(fd, slot));
+    sys::close(fd);
+    done
+}
+
+/// The settings as the loader reads them.
+fn settings(config: &Config) -> Vec<u8> {
+    let backstop: &[u8] = match config.backstop {
+        Backstop::Strict => b"strict",
+        Backstop::Inspected => b"inspected",
+        Backstop::Sud => b"sud",
+        Backstop::None => b"none",
+    };
+    let on = |flag: bool| if flag { &b"on"[..] } else { b"off" };
+    let mut settings = Vec::new();
+    let mut set = |name: &[u8], value: &[u8]| {
+        for part in [name, b"=", value, b"\0"] {
+            settings.extend_from_slice(part);
+        }
+    };
+    set(b"IA2_BACKSTOP", backstop);
+    set(b"IA2_PATCH", on(config.patch));
+    set(b"IA2_LOG", on(config.log));
+    if !config.stats.is_empty() {
+        set(b"IA2_STATS", &config.stats);
+    }
+    settings
+}
