@@ -2,6 +2,7 @@
 //! constructors, and the auxiliary vector.
 
 use crate::raw::GiveUp;
+use alloc::vec;
 use alloc::vec::Vec;
 use ia2_core::handover::CONFIG_FD;
 use ia2_rt::state::Backstop;
@@ -54,12 +55,9 @@ impl Config {
     /// Reads it, with the settings that came over exec, which are the same for all of a tree.
     pub(crate) fn inherited() -> Result<Self, GiveUp> {
         let mut config = Self::of_processor()?;
-        let mut settings = Vec::new();
-        let size = sys::file_size(CONFIG_FD)
-            .map_err(GiveUp::because("the settings did not come over exec"))?;
-        settings.resize(usize::try_from(size).unwrap_or(0).min(SETTINGS_MAX), 0);
+        let mut settings = vec![0; SETTINGS_MAX];
         let len = sys::pread(CONFIG_FD, &mut settings, 0)
-            .map_err(GiveUp::because("the settings cannot be read"))?;
+            .map_err(GiveUp::because("the settings did not come over exec"))?;
         config.set_all(settings.get(..len).unwrap_or(&[]))?;
         Ok(config)
     }

@@ -71,7 +71,7 @@ pub struct Filter {
 
 impl Filter {
     /// Room for the filters built here.
-    pub const MAX: usize = 128;
+    pub const MAX: usize = 144;
 
     const fn new() -> Self {
         Self { insns: [Insn { code: 0, jt: 0, jf: 0, k: 0 }; Self::MAX], len: 0 }
@@ -113,7 +113,7 @@ impl Filter {
 
     /// What even the gate may not do: execute anything but the loader, in the one form whose path is
     /// a constant at a sealed address (asking whether a file could be executed is free), and take
-    /// the loader's descriptors away.
+    /// the loader's descriptors away, or find them by trying all numbers.
     fn pinned(&mut self) {
         const AT_EMPTY_PATH: u32 = 0x1000;
         const AT_EXECVE_CHECK: u32 = 0x10000;
@@ -151,13 +151,15 @@ impl Filter {
             ret(RET_ALLOW),
             ret(RET_EPERM),
         ];
-        let low: [(u32, &[Insn]); 4] = [
+        let low: [(u32, &[Insn]); 5] = [
             (nr::CLOSE, &spares_fd(0)),
+            (nr::FSTAT, &spares_fd(0)),
             (nr::DUP2, &spares_fd(1)),
             (nr::EXECVE, &[ret(RET_EPERM)]),
             (nr::FCNTL, &spares_fd(0)),
         ];
-        let high: [(u32, &[Insn]); 3] = [
+        let high: [(u32, &[Insn]); 4] = [
+            (nr::NEWFSTATAT, &spares_fd(0)),
             (nr::DUP3, &spares_fd(1)),
             (nr::EXECVEAT, &is_pinned),
             (nr::CLOSE_RANGE, &spares_range),
@@ -311,6 +313,8 @@ mod tests {
             let ours = [CONFIG_FD as u64, LOADER_FD as u64].contains(&fd);
             let wanted = if ours { RET_EBADF } else { RET_ALLOW };
             assert_eq!(gate(nr::CLOSE, [fd, 0, 0, 0, 0, 0]), wanted, "close {fd}");
+            assert_eq!(gate(nr::FSTAT, [fd, 2, 1, 0, 0, 0]), wanted, "fstat {fd}");
+            assert_eq!(gate(nr::NEWFSTATAT, [fd, 2, 1, 0, 0, 0]), wanted, "newfstatat {fd}");
             assert_eq!(gate(nr::FCNTL, [fd, 2, 1, 0, 0, 0]), wanted, "fcntl {fd}");
             assert_eq!(gate(nr::DUP2, [4, fd, 0, 0, 0, 0]), wanted, "dup2 {fd}");
             assert_eq!(gate(nr::DUP3, [4, fd, 0, 0, 0, 0]), wanted, "dup3 {fd}");

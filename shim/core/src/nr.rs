@@ -6,6 +6,7 @@
 
 pub const WRITE: u32 = 1;
 pub const CLOSE: u32 = 3;
+pub const FSTAT: u32 = 5;
 pub const MMAP: u32 = 9;
 pub const MPROTECT: u32 = 10;
 pub const RT_SIGACTION: u32 = 13;
@@ -27,6 +28,7 @@ pub const EXIT_GROUP: u32 = 231;
 pub const PSELECT6: u32 = 270;
 pub const PPOLL: u32 = 271;
 pub const EPOLL_PWAIT: u32 = 281;
+pub const NEWFSTATAT: u32 = 262;
 pub const SIGNALFD: u32 = 282;
 pub const SIGNALFD4: u32 = 289;
 pub const DUP3: u32 = 292;
