@@ -53,9 +53,9 @@ static int report(char **argv) {
     CHECK(sigaltstack(0, &stack) == 0 && stack.ss_flags == SS_DISABLE);
     say("  descriptor 9: %s, 8: %s", fcntl(9, F_GETFD) < 0 ? "closed" : "open",
         fcntl(8, F_GETFD) < 0 ? "closed" : "open");
-    void *heap = sbrk(16 << 20);
-    CHECK(heap != (void *)-1);
-    memset(heap, 1, 16 << 20);
+    long heap = RAW(SYS_brk, 0);
+    CHECK(RAW(SYS_brk, heap + (16 << 20)) == heap + (16 << 20));
+    memset((void *)heap, 1, 16 << 20);
     return 42;
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Image {
     pub(crate) end: u64,
     /// Its executable segments, from the first byte to the last.
     pub(crate) code: Range<u64>,
-    /// Its writable segments.
+    /// Its last segment.
     pub(crate) data: Range<u64>,
     /// It wants an executable stack.
     pub(crate) executable_stack: bool,
@@ -131,14 +131,16 @@ pub(crate) fn load(fd: i32, role: Role) -> Image {
         map(fd, &segment, bias);
     }
     release_gaps(&table, &extent, bias);
-    let span = |bit: u32| {
-        let mine = table.segments().filter(|segment| segment.flags & bit != 0);
-        mine.fold(0..0, |span: Range<u64>, segment| {
-            let start = segment.vaddr.wrapping_add(bias);
-            let end = start.wrapping_add(segment.filesz);
-            if span.is_empty() { start..end } else { span.start.min(start)..span.end.max(end) }
-        })
-    };
+    // As load_elf_binary counts: code from the lowest executable segment, data from the highest.
+    let (mut code, mut data) = (Range { start: u64::MAX, end: 0 }, 0..0);
+    for segment in table.segments() {
+        let start = segment.vaddr.wrapping_add(bias);
+        let end = start.wrapping_add(segment.filesz);
+        if segment.flags & 1 != 0 {
+            code = code.start.min(start)..code.end.max(end);
+        }
+        data = data.start.max(start)..data.end.max(end);
+    }
     Image {
         fixed: header.fixed,
         entry: header.entry.wrapping_add(bias),
@@ -146,8 +148,8 @@ pub(crate) fn load(fd: i32, role: Role) -> Image {
         headers_len: (header.table.end - header.table.start) / ia2_core::elf::ENTRY_LEN as u64,
         bias,
         end: extent.end.wrapping_add(bias),
-        code: span(1),
-        data: span(2),
+        code,
+        data,
         executable_stack: table.wants_executable_stack(),
         interpreter,
     }

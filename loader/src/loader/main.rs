@@ -101,6 +101,7 @@ mod edge {
 
 /// Loads the program, and gives its first instruction and its stack pointer.
 fn load(mut stack: Stack) -> (u64, u64) {
+    ia2_boot::raw::gate_is_there();
     let Some(handover) = stack.argument(1).and_then(Handover::parse) else {
         give_up("ia2-loader is started by ia2 and by the shim, not by hand", 0)
     };

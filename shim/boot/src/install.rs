@@ -10,7 +10,7 @@ use ia2_core::bpf::Filter;
 use ia2_core::handover::Handover;
 use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
 use ia2_core::nr;
-use ia2_core::sigset::{HELD, SIG_MAX, SIG_UNBLOCK, has};
+use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
 use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, STATS_PATH};
@@ -121,7 +121,7 @@ pub(crate) fn state(config: &Config) {
 /// Fills the dispatch table. Fast calls are only counted where somebody will read the count.
 pub(crate) fn table(config: &Config) {
     let fast = if config.stats.is_empty() { gate::FAST } else { gate::FAST_COUNTED };
-    let guards = config.backstop != Backstop::Strict;
+    let guards = matches!(config.backstop, Backstop::Sud | Backstop::None);
     let is_slow = |number| nr::is_inspected(number) || (guards && nr::GUARDED.contains(&number));
     for index in 0..TABLE_LEN {
         let target = match u32::try_from(index) {
@@ -143,11 +143,11 @@ pub(crate) fn table(config: &Config) {
 
 /// Takes over the signal state: actions, mask, alternate stack. What the program had of held signals
 /// before an exec, only the old image knew.
-pub(crate) fn signals(block: &'static Block, handover: &Handover) -> Result<(), GiveUp> {
+pub(crate) fn signals(block: &'static Block, handover: Option<&Handover>) -> Result<(), GiveUp> {
     for sig in 1..=SIG_MAX {
         // The kernel refuses nothing here: it is a query.
         if let Ok(old) = sys::sigaction(sig, None) {
-            let ignored = has(handover.ignored, sig);
+            let ignored = handover.is_some_and(|handover| has(handover.ignored, sig));
             let old = if ignored { SigAction { handler: SIG_IGN, ..old } } else { old };
             action::PROCESS.adopt(sig, &old);
             if old.handler > 1 {
@@ -160,10 +160,11 @@ pub(crate) fn signals(block: &'static Block, handover: &Handover) -> Result<(), 
         .map_err(GiveUp::because("the alternate signal stack cannot be set"))?;
     block.altstack.set(old);
     signal::install(block).map_err(GiveUp::because("the signal handlers cannot be set"))?;
-    let mask = sys::sigprocmask(SIG_UNBLOCK, Some(HELD));
-    // The loader starts with everything blocked; its caller tells what the program had.
-    let held = if handover == &Handover::default() { mask } else { handover.held };
-    block.blocked_held.set(held & HELD);
+    // Noted first: one that was sent meanwhile arrives as soon as the kernel lets it. The loader
+    // starts with everything blocked; its caller tells what the program had.
+    let mask = sys::sigprocmask(SIG_BLOCK, Some(0));
+    block.blocked_held.set(handover.map_or(mask, |handover| handover.held) & HELD);
+    sys::sigprocmask(SIG_UNBLOCK, Some(HELD));
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod seat;
 use config::Config;
 use core::sync::atomic::Ordering;
 use ia2_core::handover::Handover;
+use measure::Objects;
 use raw::{GiveUp, Phase};
 
 /// Puts the calling process under the shim.
@@ -58,9 +59,10 @@ unsafe fn try_boot() -> Result<(), GiveUp> {
     unsafe { install::gate()? };
     raw::enter(Phase::Gate);
     let config = Config::read()?;
-    seat::put(&config)?;
+    let objects = measure::objects()?;
+    seat::put(&config, &objects.own_path)?;
     // SAFETY: nothing else runs.
-    unsafe { put_under(&config, &Handover::default()) }
+    unsafe { put_under(config, objects, None) }
 }
 
 /// Puts a program under the shim that the loader has mapped and not started, and whose interpreter,
@@ -73,12 +75,18 @@ pub unsafe fn take_over(handover: &Handover) {
     raw::enter(Phase::Gate);
     ia2_rt::state::LOADER.store(true, Ordering::Relaxed);
     // SAFETY: the caller's promise.
-    let done = install::window()
-        .and_then(|()| Config::inherited())
-        .and_then(|config| unsafe { put_under(&config, handover) });
-    if let Err(GiveUp { what, errno }) = done {
+    if let Err(GiveUp { what, errno }) = unsafe { try_take_over(handover) } {
         raw::give_up(what, errno);
     }
+}
+
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+unsafe fn try_take_over(handover: &Handover) -> Result<(), GiveUp> {
+    install::window()?;
+    let config = Config::inherited()?;
+    let objects = measure::objects()?;
+    // SAFETY: nothing else runs.
+    unsafe { put_under(config, objects, Some(handover)) }
 }
 
 /// Everything but the gate.
@@ -86,20 +94,24 @@ pub unsafe fn take_over(handover: &Handover) {
 /// # Safety
 /// As [`boot`].
 #[allow(unsafe_code, reason = "passes the caller's promise on")]
-unsafe fn put_under(config: &Config, handover: &Handover) -> Result<(), GiveUp> {
+unsafe fn put_under(
+    config: Config,
+    objects: Objects,
+    handover: Option<&Handover>,
+) -> Result<(), GiveUp> {
     // SAFETY: nothing else runs.
     let block = unsafe { install::block()? };
     if config.patch {
-        let objects = measure::objects()?;
         // SAFETY: nothing else runs, so nobody executes what is being patched.
         unsafe { rewrite::all(&objects)? };
         ia2_rt::library::set_planner(&library::PLANNER);
     }
-    install::state(config);
-    install::table(config);
+    install::state(&config);
+    install::table(&config);
     install::signals(block, handover)?;
-    install::backstop(config, handover.confined)?;
-    // SAFETY: everything allocated for planning has been dropped or is never used again.
+    install::backstop(&config, handover.is_some_and(|handover| handover.confined))?;
+    drop((config, objects));
+    // SAFETY: everything that was allocated has been dropped.
     unsafe { arena::release() };
     raw::enter(Phase::Live);
     Ok(())

@@ -49,6 +49,8 @@ pub(crate) struct Objects {
     pub(crate) list: Vec<Object>,
     /// All mappings as `(start, end)`, by address, to find gaps in.
     pub(crate) mapped: Vec<(u64, u64)>,
+    /// The path of the file that this code comes from, if it comes from one.
+    pub(crate) own_path: Vec<u8>,
 }
 
 const EHDR_LEN: usize = 64;
@@ -84,16 +86,9 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
         }
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
-    Ok(Objects { list, mapped })
-}
-
-/// The path of the file that this code comes from.
-pub(crate) fn own_path() -> Option<Vec<u8>> {
-    let maps = read_file(b"/proc/self/maps\0").ok()?;
-    let own = (own_path as *const ()).addr() as u64;
-    let mut regions = maps.split(|byte| *byte == b'\n').filter_map(Region::parse);
-    let region = regions.find(|region| region.contains(own))?;
-    region.path.starts_with(b"/").then(|| region.path.to_vec())
+    let own_path = regions.iter().find(|region| region.contains(own));
+    let own_path = own_path.map_or(&[][..], |region| region.path).to_vec();
+    Ok(Objects { list, mapped, own_path })
 }
 
 /// All mappings as `(start, end)`, by address.

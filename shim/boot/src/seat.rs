@@ -4,21 +4,21 @@
 //! files, so that nobody can change them later, and stay open over exec.
 
 use crate::config::Config;
-use crate::measure;
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
+use ia2_rt::abi::errno::EPERM;
 use ia2_rt::state::{self, Backstop};
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
 
-/// Puts them there. Without the file, programs cannot be executed under a filter.
-pub(crate) fn put(config: &Config) -> Result<(), GiveUp> {
-    let Some(mut path) = measure::own_path() else { return Ok(()) };
-    let folder = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    path.truncate(folder);
+/// Puts them there; `library` is the path of this code. Without the file, programs cannot be executed
+/// under a filter.
+pub(crate) fn put(config: &Config, library: &[u8]) -> Result<(), GiveUp> {
+    let folder = library.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let mut path = library.get(..folder).unwrap_or(&[]).to_vec();
     path.extend_from_slice(b"ia2-loader\0");
     let Ok(file) = sys::open(&path, O_RDONLY, 0) else { return Ok(()) };
     let done = sys::with_descriptors(LOADER_FD, || {
@@ -28,9 +28,15 @@ pub(crate) fn put(config: &Config) -> Result<(), GiveUp> {
         memory_file(c"ia2-settings", CONFIG_FD, |to| sys::write(to, &settings).map(|_| ()))
     });
     sys::close(file);
-    done.map_err(GiveUp::because("the loader cannot be put in its place"))?;
-    state::LOADER.store(true, Ordering::Relaxed);
-    Ok(())
+    match done {
+        // A hard limit on descriptors below the slots: the program runs, and cannot execute others.
+        Err(EPERM) => Ok(()),
+        Err(errno) => Err(GiveUp { what: "the loader cannot be put in its place", errno }),
+        Ok(()) => {
+            state::LOADER.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+    }
 }
 
 fn memory_file(

@@ -26,6 +26,7 @@ pub struct Insn {
 }
 
 const LD_W_ABS: u16 = 0x20;
+const JA: u16 = 0x05;
 const JEQ: u16 = 0x15;
 const JGT: u16 = 0x25;
 const JGE: u16 = 0x35;
@@ -71,7 +72,7 @@ pub struct Filter {
 
 impl Filter {
     /// Room for the filters built here.
-    pub const MAX: usize = 144;
+    pub const MAX: usize = 160;
 
     const fn new() -> Self {
         Self { insns: [Insn { code: 0, jt: 0, jf: 0, k: 0 }; Self::MAX], len: 0 }
@@ -99,7 +100,10 @@ impl Filter {
         self.push(RET, RET_ENOSYS, 0, 0);
     }
 
-    /// Allows exactly `addrs` (each the address after a `SYSCALL`, all in one 4 GiB window).
+    /// Instructions of [`Filter::addresses`].
+    const ADDRESSES_LEN: u32 = 7;
+
+    /// Traps all but `addrs` (each the address after a `SYSCALL`, all in one 4 GiB window).
     fn addresses(&mut self, addrs: [u64; 3]) {
         let [a, b, c] = addrs;
         self.push(LD_W_ABS, IP_HIGH, 0, 0);
@@ -151,9 +155,10 @@ impl Filter {
             ret(RET_ALLOW),
             ret(RET_EPERM),
         ];
-        let low: [(u32, &[Insn]); 5] = [
+        let low: [(u32, &[Insn]); 6] = [
             (nr::CLOSE, &spares_fd(0)),
             (nr::FSTAT, &spares_fd(0)),
+            (nr::IOCTL, &spares_fd(0)),
             (nr::DUP2, &spares_fd(1)),
             (nr::EXECVE, &[ret(RET_EPERM)]),
             (nr::FCNTL, &spares_fd(0)),
@@ -202,18 +207,18 @@ impl Filter {
         let groups = numbers.chunks(GROUP);
         let mut left: usize = groups.clone().map(|group| group.len() + 1).sum();
         for group in groups {
-            // `left` counts the instructions from here to the `RET ALLOW` that follows the groups.
+            // `left` counts the instructions from here to the jump that follows the groups.
             let skip = group.len() as u8;
             let above = group.last().map_or(0, |row| row.0 + 1);
             filter.push(JGE, above, skip, 0);
             left -= 1;
             for row in group {
                 left -= 1;
-                // Past the rest of the groups and the `RET ALLOW`, to the address test.
+                // Past the rest of the groups and the jump, to the address test.
                 filter.push(JEQ, row.0, (left + 1) as u8, 0);
             }
         }
-        filter.push(RET, RET_ALLOW, 0, 0);
+        filter.push(JA, Self::ADDRESSES_LEN, 0, 0);
         filter.addresses(addrs);
         filter.pinned();
         filter
@@ -246,6 +251,7 @@ mod tests {
             pc += 1;
             match code {
                 0x20 => acc = data[k as usize / 4],
+                0x05 => pc += k as usize,
                 0x25 => pc += usize::from(if acc > k { jt } else { jf }),
                 0x45 => pc += usize::from(if acc & k != 0 { jt } else { jf }),
                 0x15 => pc += usize::from(if acc == k { jt } else { jf }),
@@ -313,6 +319,7 @@ mod tests {
             let ours = [CONFIG_FD as u64, LOADER_FD as u64].contains(&fd);
             let wanted = if ours { RET_EBADF } else { RET_ALLOW };
             assert_eq!(gate(nr::CLOSE, [fd, 0, 0, 0, 0, 0]), wanted, "close {fd}");
+            assert_eq!(gate(nr::IOCTL, [fd, 0x5451, 0, 0, 0, 0]), wanted, "ioctl {fd}");
             assert_eq!(gate(nr::FSTAT, [fd, 2, 1, 0, 0, 0]), wanted, "fstat {fd}");
             assert_eq!(gate(nr::NEWFSTATAT, [fd, 2, 1, 0, 0, 0]), wanted, "newfstatat {fd}");
             assert_eq!(gate(nr::FCNTL, [fd, 2, 1, 0, 0, 0]), wanted, "fcntl {fd}");
@@ -328,6 +335,16 @@ mod tests {
         ] {
             assert_eq!(gate(nr::CLOSE_RANGE, [first, last, 0, 0, 0, 0]), wanted, "{first} {last}");
         }
+    }
+
+    #[test]
+    fn descriptors_of_the_loader_are_safe_from_calls_that_nobody_inspects() {
+        let filter = Filter::inspected(nr::INSPECTED, ADDRS);
+        let anywhere = |nr, args| run_with(&filter, nr, AUDIT_ARCH_X86_64, 0x40_0000, args);
+        assert_eq!(anywhere(nr::CLOSE, [1022, 0, 0, 0, 0, 0]), RET_EBADF);
+        assert_eq!(anywhere(nr::CLOSE, [3, 0, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(anywhere(nr::DUP2, [3, 1023, 0, 0, 0, 0]), RET_EBADF);
+        assert_eq!(anywhere(nr::CLOSE_RANGE, [3, 9, 0, 0, 0, 0]), RET_TRAP);
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Table<'_> {
         let mut extent: Option<Range<u64>> = None;
         for segment in self.segments() {
             let end = segment.vaddr.checked_add(segment.memsz).ok_or(NotLoadable)?;
-            let in_step = segment.vaddr % PAGE == segment.offset % PAGE;
+            let in_step = segment.filesz == 0 || segment.vaddr % PAGE == segment.offset % PAGE;
             if segment.filesz > segment.memsz || end > TASK_SIZE || !in_step {
                 return Err(NotLoadable);
             }

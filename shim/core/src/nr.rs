@@ -12,6 +12,7 @@ pub const MPROTECT: u32 = 10;
 pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
 pub const RT_SIGRETURN: u32 = 15;
+pub const IOCTL: u32 = 16;
 pub const DUP2: u32 = 33;
 pub const CLONE: u32 = 56;
 pub const FORK: u32 = 57;
@@ -71,9 +72,9 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (EPOLL_PWAIT2, "takes a mask"),
 ];
 
-/// The calls that could take the loader's descriptors away. Under `strict` the filter refuses to; the
-/// other backstops leave it to the shim.
-pub const GUARDED: &[u32] = &[CLOSE, DUP2, DUP3];
+/// The calls that could take the loader's descriptors away. A filter refuses to; without one it is left
+/// to the shim.
+pub const GUARDED: &[u32] = &[CLOSE, IOCTL, DUP2, FCNTL, DUP3];
 
 /// Whether the shim looks at call `nr` under every policy.
 #[must_use]

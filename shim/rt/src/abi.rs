@@ -204,6 +204,7 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     pub const ESRCH: i32 = 3;
     pub const EIO: i32 = 5;
+    pub const ENXIO: i32 = 6;
     pub const E2BIG: i32 = 7;
     pub const ENOEXEC: i32 = 8;
     pub const EBADF: i32 = 9;
@@ -211,6 +212,7 @@ pub mod errno {
     pub const ENOMEM: i32 = 12;
     pub const EACCES: i32 = 13;
     pub const EFAULT: i32 = 14;
+    pub const ENODEV: i32 = 19;
     pub const EINVAL: i32 = 22;
     pub const ENAMETOOLONG: i32 = 36;
     pub const ENOSYS: i32 = 38;

@@ -64,7 +64,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::CLONE | nr::CLONE3 | nr::FORK | nr::VFORK => clone::clone(block, frame),
         nr::EXECVE | nr::EXECVEAT => execute(block, frame),
         nr::CLOSE_RANGE => close_range(block, args),
-        nr::CLOSE => spare(block, args[0]),
+        nr::CLOSE | nr::FCNTL | nr::IOCTL => spare(block, args[0]),
         nr::DUP2 | nr::DUP3 => spare(block, args[1]),
         nr::EXIT => clone::exit_thread(block, frame),
         nr::EXIT_GROUP if block.guest.get() => clone::exit_thread(block, frame),

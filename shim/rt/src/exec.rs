@@ -24,7 +24,9 @@
 //! with it. That of a child of vfork is its parent's memory: it is noted in the block, and the parent
 //! unmaps it.
 
-use crate::abi::errno::{E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENOENT, ENOEXEC};
+use crate::abi::errno::{
+    E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENODEV, ENOENT, ENOEXEC, ENXIO,
+};
 use crate::abi::{SIG_IGN, SigAction};
 use crate::block::Block;
 use crate::state::{self, Backstop};
@@ -40,7 +42,7 @@ use ia2_core::sigset::{HELD, SIG_MAX, UNBLOCKABLE, has, only};
 use ia2_core::text::Text;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE,
-    O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, PROT_READ, PROT_WRITE,
+    O_CLOEXEC, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, PROT_READ, PROT_WRITE,
 };
 
 /// Interpreters of interpreters (`exec_binprm`: more than five rewrites are ELOOP).
@@ -161,6 +163,8 @@ fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64
     let path_len = usermem::string(call.path, &mut path)?;
     let path = path.get(..path_len).unwrap_or(&[]);
     made.fd = open(call, path)?;
+    // The loader reads there what it starts in; without it, better an error now than an end later.
+    sys::close(sys::open(b"/proc/self/maps\0", O_RDONLY, 0)?);
     let count = count(call.argv)?;
     made.len = (count + 2 + GROWTH) * 8 + STRINGS;
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -216,7 +220,7 @@ fn full_name(call: &Call, path: &[u8]) -> Text<{ PATH_MAX + 32 }> {
 
 /// Opens the program, if it may be executed.
 fn open(call: &Call, path: &[u8]) -> Result<i32, i32> {
-    let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+    let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     let fd = if path.is_empty() {
         if call.flags & AT_EMPTY_PATH == 0 {
             return Err(ENOENT);
@@ -225,15 +229,11 @@ fn open(call: &Call, path: &[u8]) -> Result<i32, i32> {
         let mut name = Text::<64>::new();
         name.str("/proc/self/fd/").dec(u64::from(call.folder.unsigned_abs())).byte(0);
         sys::file_size(call.folder)?; // EBADF
-        sys::open_at(AT_FDCWD, name.as_bytes().as_ptr().addr() as u64, flags)?
+        sys::open_at(AT_FDCWD, name.as_bytes().as_ptr().addr() as u64, flags).map_err(no_file)?
     } else {
         let nofollow = call.flags & AT_SYMLINK_NOFOLLOW != 0;
         let flags = if nofollow { flags | O_NOFOLLOW } else { flags };
-        // What cannot be opened for reading but exists is no regular file, mostly.
-        sys::open_at(call.folder, call.path, flags).map_err(|errno| match errno {
-            6 | 19 => EACCES, // ENXIO, ENODEV: a socket, a device without driver
-            errno => errno,
-        })?
+        sys::open_at(call.folder, call.path, flags).map_err(no_file)?
     };
     match sys::may_execute(fd) {
         Ok(()) => Ok(fd),
@@ -242,6 +242,11 @@ fn open(call: &Call, path: &[u8]) -> Result<i32, i32> {
             Err(errno)
         }
     }
+}
+
+/// What the kernel says of files that cannot be opened like one: sockets, devices without a driver.
+fn no_file(errno: i32) -> i32 {
+    if matches!(errno, ENXIO | ENODEV) { EACCES } else { errno }
 }
 
 /// Follows scripts to the program that runs them, in `made.fd`; the list becomes what that gets.
