@@ -8,12 +8,12 @@
 
 use crate::measure::{self, Object};
 use crate::{arena, rewrite};
+use core::ops::Range;
 use core::ptr;
-use core::sync::atomic::Ordering;
 use ia2_plan::image::Image;
 use ia2_plan::{plan, scan};
 use ia2_rt::library::{FreshText, Planner};
-use ia2_rt::{state, sys};
+use ia2_rt::sys;
 use linux_raw_sys::general::{MAP_PRIVATE, PROT_READ};
 
 /// What boot hands to the live code.
@@ -48,10 +48,6 @@ unsafe fn bytes_at(start: u64, len: u64) -> &'static [u8] {
 }
 
 fn patch(text: &FreshText) {
-    // What was here before is gone, with its patches.
-    let gone = ia2_rt::stub::forget(&text.range);
-    state::FOUND.fetch_sub(gone, Ordering::Relaxed);
-    state::PATCHED.fetch_sub(gone, Ordering::Relaxed);
     let Ok(size) = sys::file_size(text.fd) else { return };
     // Pages behind the end of the file are mapped, but there is nothing in them.
     let len = size.saturating_sub(text.offset).min(text.range.end.saturating_sub(text.range.start));
@@ -76,22 +72,32 @@ fn plan_file(text: &FreshText, file: &File) {
     // SAFETY: mapped until the caller drops it, and all that is made of it here is dropped before.
     let bytes = unsafe { bytes_at(file.start, file.len) };
     let Ok(image) = Image::from_file(bytes) else { return };
-    let Some(bias) = bias(text, &image, bytes) else { return };
+    if image.relocates_text {
+        return; // the dynamic linker will write into it, and must find its own bytes
+    }
+    let Some((bias, segment)) = place(text, &image, bytes) else { return };
     let mut plan = plan::plan(&image);
-    plan.sites.retain(|site| text.range.contains(&site.addr.wrapping_add(bias)));
+    // What else the mapping covers is not where it was linked to be.
+    plan.sites.retain(|site| {
+        segment.contains(&site.addr) && text.range.contains(&site.addr.wrapping_add(bias))
+    });
+    ia2_rt::stub::sweep();
     let Ok(mapped) = measure::mapped() else { return };
     let (start, end) =
         (text.range.start.min(bias), text.range.end.max(bias.wrapping_add(image.end)));
     let object = Object { bias, start, end, image };
     // SAFETY: the program does not know yet where the text is, so nobody runs it.
-    unsafe { rewrite::library(&object, plan, mapped) };
+    unsafe { rewrite::library(&object, plan, mapped, &text.range) };
 }
 
-/// What the mapping adds to link-time addresses: it holds the beginning of an executable segment.
-fn bias(text: &FreshText, image: &Image<'_>, file: &[u8]) -> Option<u64> {
+/// What the mapping adds to link-time addresses, and the link-time addresses of the executable segment
+/// whose beginning it holds.
+fn place(text: &FreshText, image: &Image<'_>, file: &[u8]) -> Option<(u64, Range<u64>)> {
     image.segments.iter().filter(|segment| segment.exec).find_map(|segment| {
         let offset = segment.bytes.as_ptr().addr().checked_sub(file.as_ptr().addr())? as u64;
         let start = text.range.start.checked_add(offset.checked_sub(text.offset)?)?;
-        text.range.contains(&start).then(|| start.wrapping_sub(segment.vaddr))
+        let end = segment.vaddr.checked_add(segment.bytes.len() as u64)?;
+        let bias = start.wrapping_sub(segment.vaddr);
+        text.range.contains(&start).then_some((bias, segment.vaddr..end))
     })
 }

@@ -9,6 +9,7 @@
 use crate::measure::{Object, Objects, Text};
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::layout::STUB_SLOT;
@@ -35,7 +36,13 @@ const LOWEST: u64 = 1 << 20;
 /// No code of the objects may run meanwhile.
 pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
     let mut plans: Vec<(&Object, ObjectPlan)> =
-        objects.list.iter().map(|object| (object, plan::plan(&object.image))).collect();
+        // Text that the dynamic linker is still to write into is left alone.
+        objects
+            .list
+            .iter()
+            .filter(|object| !object.image.relocates_text)
+            .map(|object| (object, plan::plan(&object.image)))
+            .collect();
     let mut left = Vec::new();
     let mut rest = &mut plans[..];
     let mut mapped = objects.mapped.clone();
@@ -44,7 +51,7 @@ pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
         let close = rest.iter().take_while(|(o, _)| o.end - start < TOGETHER).count().max(1);
         let (group, others) = rest.split_at_mut(close);
         // SAFETY: the caller's promise.
-        unsafe { patch_group(group, &mut mapped, &mut left) };
+        unsafe { patch_group(group, &mut mapped, &(0..u64::MAX), &mut left) };
         rest = others;
     }
     let found: usize = plans.iter().map(|(_, plan)| plan.sites.len()).sum();
@@ -56,15 +63,21 @@ pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
     Ok(())
 }
 
-/// Patches an object that is mapped while the program runs. `mapped` is as in [`Objects`].
+/// Patches an object that is mapped while the program runs, in `fresh`, which may be less than its
+/// segment. `mapped` is as in [`Objects`].
 ///
 /// # Safety
 /// No code of the object may run meanwhile. The caller holds [`ia2_rt::lock::PATCH`].
-pub(crate) unsafe fn library(object: &Object, plan: ObjectPlan, mut mapped: Vec<(u64, u64)>) {
+pub(crate) unsafe fn library(
+    object: &Object,
+    plan: ObjectPlan,
+    mut mapped: Vec<(u64, u64)>,
+    fresh: &Range<u64>,
+) {
     let found = plan.sites.len();
     let mut left = Vec::new();
     // SAFETY: the caller's promise.
-    unsafe { patch_group(&mut [(object, plan)], &mut mapped, &mut left) };
+    unsafe { patch_group(&mut [(object, plan)], &mut mapped, fresh, &mut left) };
     let patched = found - left.len();
     let listed = left.iter().filter(|left| !LEFT.has(left.addr) && LEFT.add(**left)).count();
     state::FOUND.fetch_add((patched + listed) as u64, Ordering::Relaxed);
@@ -133,6 +146,7 @@ fn map_arena(object: &Object, len: u64, mapped: &mut Vec<(u64, u64)>) -> Option<
 unsafe fn patch_group(
     group: &mut [(&Object, ObjectPlan)],
     mapped: &mut Vec<(u64, u64)>,
+    writable: &Range<u64>,
     left: &mut Vec<Left>,
 ) {
     let slots: usize =
@@ -168,6 +182,11 @@ unsafe fn patch_group(
     for (object, plan) in group.iter() {
         let mut rest = &plan.sites[..];
         for text in object.text() {
+            let text = Text {
+                start: text.start.max(writable.start),
+                end: text.end.min(writable.end),
+                ..text
+            };
             let end = text.end.wrapping_sub(object.bias);
             let (inside, others) = rest.split_at(rest.partition_point(|site| site.addr < end));
             rest = others;
@@ -197,10 +216,18 @@ unsafe fn patch_text(
     }
     let len = text.end - text.start;
     let protect = |prot| sys::mprotect(text.start, len, prot);
+    let execute = || {
+        if let Err(errno) = protect(PROT_READ | PROT_EXEC) {
+            crate::raw::give_up("patched text cannot be made executable again", errno);
+        }
+    };
     let ready = match usable {
         // Whoever may write to it may change an operand in place, and would hit the jump.
         true if text.write => Err(Refusal::Writable),
-        true => protect(PROT_READ | PROT_WRITE).map_err(|_| Refusal::NotWritable),
+        true => protect(PROT_READ | PROT_WRITE).map_err(|_| {
+            execute(); // a part may have been changed
+            Refusal::NotWritable
+        }),
         false => Err(Refusal::NoStubMemory),
     };
     for (addr, patch) in patches {
@@ -214,10 +241,8 @@ unsafe fn patch_text(
         }
         slot += STUB_SLOT;
     }
-    if ready.is_ok()
-        && let Err(errno) = protect(PROT_READ | PROT_EXEC)
-    {
-        crate::raw::give_up("patched text cannot be made executable again", errno);
+    if ready.is_ok() {
+        execute();
     }
     slot
 }

@@ -71,6 +71,8 @@ pub struct Image<'a> {
     pub eh_frame: Option<Range<u64>>,
     /// One past its last link-time address, memory without bytes in the file included.
     pub end: u64,
+    /// The dynamic linker writes into its text (`DT_TEXTREL`).
+    pub relocates_text: bool,
     tables: Vec<SymbolTable<'a>>,
 }
 
@@ -186,8 +188,14 @@ impl<'a> Image<'a> {
         mut segments: Vec<Segment<'a>>,
     ) -> Result<Self, ElfError> {
         segments.sort_unstable_by_key(|segment| segment.vaddr);
-        let mut image =
-            Self { segments, eh_frame_hdr: None, eh_frame: None, end: 0, tables: Vec::new() };
+        let mut image = Self {
+            segments,
+            eh_frame_hdr: None,
+            eh_frame: None,
+            end: 0,
+            relocates_text: false,
+            tables: Vec::new(),
+        };
         for index in 0..phnum {
             let at = index.saturating_mul(PHDR_LEN);
             let header = ProgramHeader::read(phdrs, at)
@@ -269,11 +277,15 @@ impl<'a> Image<'a> {
         const DT_STRTAB: u64 = 5;
         const DT_SYMTAB: u64 = 6;
         const DT_STRSZ: u64 = 10;
+        const DT_TEXTREL: u64 = 22;
+        const DT_FLAGS: u64 = 30;
+        const DF_TEXTREL: u64 = 4;
         const DT_GNU_HASH: u64 = 0x6fff_fef5;
         let Some(bytes) = self.at(addr) else { return };
         let bytes = usize::try_from(size).ok().and_then(|size| bytes.get(..size)).unwrap_or(bytes);
         let (mut symtab, mut strtab, mut strsz, mut hash, mut gnu_hash) =
             (None, None, 0, None, None);
+        let mut textrel = false;
         for entry in bytes.chunks_exact(16) {
             let (Some(tag), Some(value)) = (u64_at(entry, 0), u64_at(entry, 8)) else { break };
             let pointed = || self.at(value).or_else(|| self.at(value.wrapping_sub(bias)));
@@ -282,11 +294,14 @@ impl<'a> Image<'a> {
                 DT_SYMTAB => symtab = pointed(),
                 DT_STRTAB => strtab = pointed(),
                 DT_STRSZ => strsz = value,
+                DT_TEXTREL => textrel = true,
+                DT_FLAGS => textrel |= value & DF_TEXTREL != 0,
                 DT_HASH => hash = pointed(),
                 DT_GNU_HASH => gnu_hash = pointed(),
                 _ => {}
             }
         }
+        self.relocates_text = textrel;
         let Some(symtab) = symtab else { return };
         let count = hash
             .and_then(|hash| u32_at(hash, 4))

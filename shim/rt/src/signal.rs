@@ -94,6 +94,10 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     // The kernel blocks a signal while its handler runs.
     block.fault_blocked.store(u32::from(has(FAULTS, sig)), Ordering::Relaxed);
     block.waited.set(None);
+    if has(uc.sigmask, SIGSYS) {
+        // On the way out, with a signal waiting: the mask in force is the shim's.
+        uc.sigmask = block.program_mask.get();
+    }
     boundary::settle(block, uc);
     let next = deliver(block, sig, info, uc);
     if next == Next::Back {

@@ -4,7 +4,6 @@
 //! A slot once filled stays as it is, because a thread may be in it.
 
 use crate::{sys, usermem};
-use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader};
 use linux_raw_sys::general::{
@@ -58,35 +57,34 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
     true
 }
 
-/// Gives up the arenas whose sites all lie in `range`, where other text has just been mapped: no
-/// thread can be in their stubs. Answers how many sites they served. The caller holds
-/// [`crate::lock::PATCH`].
-pub fn forget(range: &Range<u64>) -> u64 {
-    let mut gone = 0;
+/// Gives up the arenas that no patch leads to any more: their text is unmapped, or other text is there
+/// now, so no thread can be in their stubs. The caller holds [`crate::lock::PATCH`].
+pub fn sweep() {
     for arena in arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) != 0) {
         let (start, next) =
             (arena.start.load(Ordering::Relaxed), arena.next.load(Ordering::Relaxed));
-        let inside = |slot: u64| {
+        let in_use = |index: u64| {
+            let slot = start + index * STUB_SLOT;
             let header = usermem::read::<u64>(slot).map(StubHeader::unpack);
-            header.is_ok_and(|header| range.contains(&header.site))
+            header.is_ok_and(|header| is_in_place(slot, header))
         };
-        if start < next && inside(start) && inside(next - STUB_SLOT) {
+        if start < next && !(0..(next - start) / STUB_SLOT).any(in_use) {
             // A reader that comes meanwhile finds no slot in it.
             arena.next.store(0, Ordering::Release);
             sys::munmap(start, arena.end.load(Ordering::Relaxed) - start);
             arena.start.store(0, Ordering::Release);
-            gone += (next - start) / STUB_SLOT;
         }
     }
-    gone
 }
 
 /// The slot that `addr` lies in, and its header.
 #[must_use]
 pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
     arenas().find(|arena| {
-        let start = arena.start.load(Ordering::Relaxed);
-        addr >= start && addr < arena.next.load(Ordering::Relaxed)
+        let start = arena.start.load(Ordering::Acquire);
+        let holds = addr >= start && addr < arena.next.load(Ordering::Acquire);
+        // Else it was given up in between, and perhaps made anew elsewhere.
+        holds && arena.start.load(Ordering::Acquire) == start
     })?;
     let slot = addr & !(STUB_SLOT - 1);
     let word = usermem::read::<u64>(slot).ok()?;
