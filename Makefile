@@ -10,9 +10,10 @@ UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-bench
 .DEFAULT_GOAL := all
 .PHONY: all deps demo quick check lint bench install clean help
 
-## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release
+## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
 	$(CARGO) build --release -p ia2shim -p ia2-loader
+	@$(RELEASE)/ia2 cache >/dev/null
 
 ## deps     install what demo and check run (apt, as root); silent when nothing is missing
 deps:
@@ -58,6 +59,9 @@ install: all
 ifneq ($(wildcard shim/include/ia2shim.h),)
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 shim/include/ia2shim.h $(DESTDIR)$(PREFIX)/include
+endif
+ifeq ($(DESTDIR),)
+	@$(PREFIX)/bin/ia2 cache
 endif
 
 ## clean    remove everything that was built

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod cache;
+mod file;
 mod process;
 mod run;
 mod sites;
@@ -26,6 +28,8 @@ enum Command {
     /// Show which SYSCALL instructions of ELF files can be rewritten, in which form, and why the
     /// others are left alone.
     Sites(sites::Arguments),
+    /// Plan libraries and programs ahead, so that programs under the shim start sooner.
+    Cache(cache::Arguments),
     /// Show the statistics that programs wrote to a file named by IA2_STATS.
     Stats {
         /// Files with one JSON object per line.
@@ -33,6 +37,9 @@ enum Command {
         files: Vec<PathBuf>,
     },
 }
+
+/// The loader's file.
+const LOADER: &str = "ia2-loader";
 
 fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => return run::run(&arguments),
         Command::Sites(arguments) => sites::run(&arguments, &mut out),
+        Command::Cache(arguments) => cache::run(&arguments, &mut out),
         Command::Stats { files } => stats::run(&files, &mut out),
     };
     match done.and_then(|code| out.flush().map(|()| code)) {
@@ -68,4 +76,14 @@ fn main() -> ExitCode {
 /// Exit status for bad input: something was wrong with a file, the others were handled.
 fn bad_input(any: bool) -> ExitCode {
     if any { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+/// The file `name` where the library and the loader lie: beside this program, or, installed, in the
+/// `lib` beside its `bin`.
+fn beside(name: &str) -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let installed = own.parent().map(|bin| bin.with_file_name("lib"));
+    let lib =
+        installed.filter(|lib| !own.with_file_name(LOADER).exists() && lib.join(LOADER).exists());
+    Ok(lib.map_or_else(|| own.with_file_name(name), |lib| lib.join(name)))
 }

@@ -7,7 +7,8 @@ use core::ffi::CStr;
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::CString;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 
 use ia2_core::sigset::{HELD, SIG_MAX, UNBLOCKABLE, has, only};
@@ -52,17 +53,21 @@ pub(crate) fn hand_over_signals() -> (u64, u64, u64) {
     (old & !HELD & !UNBLOCKABLE, old & HELD, ignored)
 }
 
-/// Makes `slot` a sealed memory file with these bytes, which exec leaves open.
-pub(crate) fn put(bytes: &[u8], slot: c_int, name: &CStr) -> io::Result<()> {
+/// Makes `slot` a sealed memory file with what `fill` writes, which exec leaves open.
+pub(crate) fn put(
+    slot: c_int,
+    name: &CStr,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // SAFETY: a string that ends in NUL; the descriptor is new and nobody else's.
     let mut file = unsafe {
         let flags = libc::MFD_ALLOW_SEALING | libc::MFD_CLOEXEC;
         // Kernels with vm.memfd_noexec want to be told; others (before 6.3) do not know the flag.
         let told = libc::memfd_create(name.as_ptr(), flags | libc::MFD_EXEC);
         let fd = if told < 0 { libc::memfd_create(name.as_ptr(), flags) } else { told };
-        std::fs::File::from_raw_fd(check(fd)?)
+        File::from_raw_fd(check(fd)?)
     };
-    file.write_all(bytes)?;
+    fill(&mut file)?;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: descriptors only.
     unsafe {

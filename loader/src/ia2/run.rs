@@ -10,7 +10,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use ia2_core::handover::{CONFIG_FD, Handover, LOADER_FD};
+use ia2_core::handover::{CONFIG_FD, Handover, LOADER_FD, PLANS_AT};
 use ia2_core::text::Text;
 use ia2_core::{elf, script};
 
@@ -107,10 +107,20 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
     let program = open(&path, &mut argv)?;
     process::keep_open(program.as_raw_fd())
         .map_err(Failure::own("cannot keep the program open"))?;
-    let (settings, loader) = (settings(arguments)?, loader()?);
+    let settings = settings(arguments)?;
+    let mut loader = loader()?;
+    // Plans that are missing are made again.
+    let plans = crate::beside(crate::cache::NAME).and_then(File::open).ok();
     process::with_room(LOADER_FD, || {
-        process::put(&settings, CONFIG_FD, c"ia2-settings")?;
-        process::put(&loader, LOADER_FD, c"ia2-loader")
+        process::put(CONFIG_FD, c"ia2-settings", |file| {
+            file.write_all(&settings)?;
+            if let Some(mut plans) = plans {
+                file.seek(SeekFrom::Start(PLANS_AT))?;
+                io::copy(&mut plans, file)?;
+            }
+            Ok(())
+        })?;
+        process::put(LOADER_FD, c"ia2-loader", |file| io::copy(&mut loader, file).map(|_| ()))
     })
     .map_err(Failure::own("cannot put the loader in its place"))?;
     let mut list = vec![c_string(path.as_os_str())?, CString::default()];
@@ -205,17 +215,17 @@ fn settings(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
         let bytes = path.as_os_str().as_bytes();
         settings.extend_from_slice(&[b"IA2_STATS=", bytes, b"\0"].concat());
     }
+    if settings.len() as u64 >= PLANS_AT {
+        return Err(Failure(REFUSED, "--stats: the path is too long".to_owned()));
+    }
     Ok(settings)
 }
 
-/// The loader's bytes: a file beside this program, or, installed, in the `lib` beside its `bin`.
-fn loader() -> Result<Vec<u8>, Failure> {
-    let own = std::env::current_exe().map_err(Failure::own("cannot find where ia2 lies"))?;
-    let path = own.with_file_name("ia2-loader");
-    let installed = own.parent().map(|bin| bin.with_file_name("lib").join("ia2-loader"));
-    std::fs::read(&path)
-        .or_else(|error| installed.map_or(Err(error), std::fs::read))
-        .map_err(|error| Failure(REFUSED, format!("{}: {error}", path.display())))
+fn loader() -> Result<File, Failure> {
+    let lost = Failure::own("cannot find where ia2 lies");
+    let path = crate::beside(crate::LOADER).map_err(lost)?;
+    let failed = |error| Failure(REFUSED, format!("{}: {error}", path.display()));
+    File::open(&path).map_err(failed)
 }
 
 fn c_string(text: &OsStr) -> Result<CString, Failure> {

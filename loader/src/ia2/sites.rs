@@ -1,16 +1,16 @@
 //! `ia2 sites`: what the planner would do to files, without doing it.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ia2_plan::image::{ElfError, Image, Symbol};
+use ia2_plan::image::{Image, Symbol};
 use ia2_plan::plan::{ObjectPlan, Patch, Site, plan};
 use ia2_plan::report::Summary;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
-use memmap2::Mmap;
 use serde_json::{Map, Value, json};
+
+use crate::file::{self, BadInput};
 
 /// The arguments of `ia2 sites`.
 #[derive(clap::Args)]
@@ -32,28 +32,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     let mut failed = false;
     let mut objects = Vec::new();
     for path in &arguments.files {
-        let result = map(path).and_then(|bytes| {
-            let image = Image::from_file(&bytes)?;
-            let plan = plan(&image);
-            let report = Report { path, image: &image, plan: &plan, list: arguments.list };
-            if arguments.json {
-                objects.push(report.json());
-                Ok(())
-            } else {
-                report.text(out).map_err(Failure::Output)
-            }
-        });
-        match result {
-            Ok(()) => {}
-            Err(Failure::Output(error)) => return Err(error),
-            Err(Failure::Input { offset, reason }) => {
-                eprintln!("ia2: {}: offset {offset:#x}: {reason}", path.display());
-                objects.push(json!({
-                    "path": path.to_string_lossy(),
-                    "error": { "offset": offset, "reason": reason },
-                }));
-                failed = true;
-            }
+        if let Err(bad) = show(path, arguments, &mut objects, out)? {
+            bad.tell(path);
+            objects.push(json!({
+                "path": path.to_string_lossy(),
+                "error": { "offset": bad.offset, "reason": bad.reason },
+            }));
+            failed = true;
         }
     }
     if arguments.json {
@@ -62,55 +47,29 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     Ok(crate::bad_input(failed))
 }
 
-/// What ended the work on one file.
-enum Failure {
-    /// The file is not good.
-    Input { offset: u64, reason: String },
-    /// Standard output is not.
-    Output(io::Error),
-}
-
-impl From<ElfError> for Failure {
-    fn from(error: ElfError) -> Self {
-        Self::Input { offset: error.offset, reason: error.reason.to_owned() }
+/// Plans one file, and prints the result or adds it to `objects`. The outer error is of the output.
+fn show(
+    path: &Path,
+    arguments: &Arguments,
+    objects: &mut Vec<Value>,
+    out: &mut impl Write,
+) -> io::Result<Result<(), BadInput>> {
+    let bytes = match file::map(path) {
+        Ok(bytes) => bytes,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    let image = match Image::from_file(&bytes) {
+        Ok(image) => image,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let plan = plan(&image);
+    let report = Report { path, image: &image, plan: &plan, list: arguments.list };
+    if arguments.json {
+        objects.push(report.json());
+    } else {
+        report.text(out)?;
     }
-}
-
-/// The bytes of a file.
-enum Bytes {
-    Mapped(Mmap),
-    /// A mapping cannot be empty.
-    Empty,
-}
-
-impl core::ops::Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Empty => &[],
-        }
-    }
-}
-
-/// Maps the regular file at `path`. (Opening a pipe would wait for somebody to write to it.)
-fn map(path: &Path) -> Result<Bytes, Failure> {
-    let unreadable = |reason: String| Failure::Input { offset: 0, reason };
-    let cannot = |error: io::Error| unreadable(format!("cannot be read: {error}"));
-    let metadata = std::fs::metadata(path).map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err(unreadable("cannot be read: not a regular file".to_owned()));
-    }
-    let file = File::open(path).map_err(cannot)?;
-    if metadata.len() == 0 {
-        return Ok(Bytes::Empty);
-    }
-    // SAFETY: the mapping is private and read-only, and nothing here writes to the file. If
-    // another process changes the file meanwhile, the planner reads other bytes, which it takes
-    // like any; if it truncates the file, we die by SIGBUS, which is acceptable in a command.
-    let map = unsafe { Mmap::map(&file) }.map_err(cannot)?;
-    Ok(Bytes::Mapped(map))
+    Ok(Ok(()))
 }
 
 /// A planned file, to be printed.

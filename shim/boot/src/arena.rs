@@ -15,9 +15,11 @@ use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, PROT_READ, PROT_WRITE,
 };
 
-/// Size of the first chunk, in bytes: what it takes to plan a C library. As nearly all of it will be
-/// used, its pages are asked for at once, which is cheaper than to fault for each.
-const FIRST: usize = 160 << 10;
+/// Size of the first chunk, in bytes: what it takes if all plans are at hand. As nearly all of it will
+/// be used, its pages are asked for at once, which is cheaper than to fault for each.
+const FIRST: usize = 64 << 10;
+/// Size of the second one: what it takes to plan a C library.
+const SECOND: usize = 128 << 10;
 /// Least size of a further one.
 const CHUNK: usize = 4 << 20;
 /// First bytes of a chunk: the chunk before it, and its own size.
@@ -31,13 +33,16 @@ pub struct Arena {
     end: Cell<usize>,
     /// Its start, or 0.
     chunk: Cell<usize>,
+    /// How many there are.
+    count: Cell<u32>,
 }
 
 // SAFETY: used by one thread only, by the promise of `boot`.
 unsafe impl Sync for Arena {}
 
 /// The one arena.
-pub static ARENA: Arena = Arena { next: Cell::new(0), end: Cell::new(0), chunk: Cell::new(0) };
+pub static ARENA: Arena =
+    Arena { next: Cell::new(0), end: Cell::new(0), chunk: Cell::new(0), count: Cell::new(0) };
 
 /// Forwards to [`ARENA`]; what a leaf names as its allocator.
 pub struct Allocator;
@@ -54,8 +59,12 @@ impl Arena {
     }
 
     fn grow(&self, least: usize) -> Option<()> {
-        let (usual, populate) =
-            if self.chunk.get() == 0 { (FIRST, MAP_POPULATE) } else { (CHUNK, 0) };
+        let (usual, populate) = match self.count.get() {
+            0 => (FIRST, MAP_POPULATE),
+            1 => (SECOND, MAP_POPULATE),
+            _ => (CHUNK, 0),
+        };
+        self.count.set(self.count.get() + 1);
         let len = least.checked_add(HEADER)?.checked_next_multiple_of(4096)?.max(usual);
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | populate;
         let start = sys::mmap(0, len as u64, PROT_READ | PROT_WRITE, flags, -1, 0).ok()? as usize;
@@ -120,6 +129,7 @@ pub(crate) fn reserve() -> bool {
 /// Nothing allocated may be used any more.
 pub unsafe fn release() {
     let mut chunk = ARENA.chunk.replace(0);
+    ARENA.count.set(0);
     ARENA.next.set(0);
     ARENA.end.set(0);
     while chunk != 0 {

@@ -1,10 +1,11 @@
 //! What is wanted: the environment, read from `/proc` because not every libc hands it to
 //! constructors, and the auxiliary vector.
 
+use crate::plans;
 use crate::raw::GiveUp;
 use alloc::vec;
 use alloc::vec::Vec;
-use ia2_core::handover::CONFIG_FD;
+use ia2_core::handover::{CONFIG_FD, PLANS_AT};
 use ia2_rt::state::Backstop;
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
@@ -27,9 +28,6 @@ pub(crate) struct Config {
     /// AT_SECURE: the program runs with more privilege than its caller.
     secure: bool,
 }
-
-/// Most bytes of settings: a path and a few words.
-const SETTINGS_MAX: usize = 16 << 10;
 
 const AT_SECURE: u64 = 23;
 const AT_HWCAP2: u64 = 26;
@@ -55,10 +53,14 @@ impl Config {
     /// Reads it, with the settings that came over exec, which are the same for all of a tree.
     pub(crate) fn inherited() -> Result<Self, GiveUp> {
         let mut config = Self::of_processor()?;
-        let mut settings = vec![0; SETTINGS_MAX];
+        let mut settings = vec![0; PLANS_AT as usize];
         let len = sys::pread(CONFIG_FD, &mut settings, 0)
             .map_err(GiveUp::because("the settings did not come over exec"))?;
-        config.set_all(settings.get(..len).unwrap_or(&[]))?;
+        // The filter lets nobody ask the kernel what file it is, but where it ends.
+        plans::are_inherited(sys::end_of_file(CONFIG_FD).unwrap_or(0).saturating_sub(PLANS_AT));
+        // Nothing lies between them and the plans.
+        let end = settings.windows(2).position(|pair| pair == [0, 0]).unwrap_or(len);
+        config.set_all(settings.get(..end).unwrap_or(&[]))?;
         Ok(config)
     }
 

@@ -11,6 +11,7 @@
 //! | `config` | environment and auxiliary vector → what is wanted | |
 //! | `measure` | `/proc/self/maps` → the objects in memory | [U] |
 //! | `library` | text mapped later → its plan, called from the live code | [U] |
+//! | `plans` | plans that were made before | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
 //! | `seat` | the loader and the settings, in their slots | |
 //! | `install` | gate, block, signals, filter | [U] |
@@ -24,13 +25,16 @@ mod config;
 mod install;
 mod library;
 mod measure;
+mod plans;
 pub mod raw;
 mod rewrite;
 mod seat;
 
+use alloc::vec::Vec;
 use config::Config;
 use core::sync::atomic::Ordering;
 use ia2_core::handover::Handover;
+use ia2_plan::cache::Cache;
 use measure::Objects;
 use raw::{GiveUp, Phase};
 
@@ -60,7 +64,6 @@ unsafe fn try_boot() -> Result<(), GiveUp> {
     raw::enter(Phase::Gate);
     let config = Config::read()?;
     let objects = measure::objects()?;
-    seat::put(&config, &objects.own_path)?;
     // SAFETY: nothing else runs.
     unsafe { put_under(config, objects, None) }
 }
@@ -101,11 +104,8 @@ unsafe fn put_under(
 ) -> Result<(), GiveUp> {
     // SAFETY: nothing else runs.
     let block = unsafe { install::block()? };
-    if config.patch {
-        // SAFETY: nothing else runs, so nobody executes what is being patched.
-        unsafe { rewrite::all(&objects)? };
-        ia2_rt::library::set_planner(&library::PLANNER);
-    }
+    // SAFETY: nothing else runs, so nobody executes what is being patched.
+    unsafe { patch(&config, &objects, handover.is_none())? };
     install::state(&config);
     install::table(&config);
     install::signals(block, handover)?;
@@ -115,4 +115,29 @@ unsafe fn put_under(
     unsafe { arena::release() };
     raw::enter(Phase::Live);
     Ok(())
+}
+
+/// Rewrites what is there, unless that is not wanted. The `first` process of a tree puts what the
+/// others need in its place.
+///
+/// # Safety
+/// No code of the objects may run meanwhile.
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+unsafe fn patch(config: &Config, objects: &Objects, first: bool) -> Result<(), GiveUp> {
+    let (mut plans, inherited) = (Vec::new(), plans::inherited());
+    if config.patch {
+        if first {
+            plans = plans::beside(&objects.own_path);
+        }
+        // SAFETY: memory that is sealed.
+        let cache = Cache::new(if first { &plans } else { unsafe { inherited.bytes() } });
+        let mut fresh = Vec::new();
+        // SAFETY: the caller's promise.
+        unsafe { rewrite::all(objects, &cache, first.then_some(&mut fresh))? };
+        ia2_rt::library::set_planner(&library::PLANNER);
+        if !fresh.is_empty() {
+            plans = cache.with(&fresh);
+        }
+    }
+    if first { seat::put(config, &objects.own_path, &plans) } else { Ok(()) }
 }

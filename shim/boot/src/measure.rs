@@ -6,9 +6,11 @@ use crate::config::read_file;
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use ia2_core::maps::Region;
+use ia2_plan::cache::{Key, Layout};
 use ia2_plan::image::{Image, Segment};
+use ia2_rt::sys;
 
-/// One object.
+/// Where an object is.
 pub(crate) struct Object {
     /// Run-time address minus link-time address.
     pub(crate) bias: u64,
@@ -16,8 +18,18 @@ pub(crate) struct Object {
     pub(crate) start: u64,
     /// One past its last.
     pub(crate) end: u64,
+    /// Its executable segments.
+    pub(crate) layout: Layout,
+}
+
+/// An object that was found in memory.
+pub(crate) struct Found {
+    /// Where it is.
+    pub(crate) object: Object,
     /// Its bytes.
     pub(crate) image: Image<'static>,
+    /// What its file is known by, if that is still the file at its path.
+    pub(crate) key: Option<Key>,
 }
 
 /// One executable mapping of an object.
@@ -34,11 +46,10 @@ pub(crate) struct Text {
 impl Object {
     /// Its text, as mapped, by address.
     pub(crate) fn text(&self) -> impl Iterator<Item = Text> + '_ {
-        let exec = self.image.segments.iter().filter(|segment| segment.exec);
-        exec.map(|segment| {
-            let start = self.bias.wrapping_add(segment.vaddr);
-            let end = start + segment.bytes.len() as u64;
-            Text { start: start & !4095, end: (end + 4095) & !4095, write: segment.write }
+        self.layout.parts.iter().map(|part| {
+            let start = self.bias.wrapping_add(part.vaddr);
+            let end = start + part.len;
+            Text { start: start & !4095, end: (end + 4095) & !4095, write: part.write }
         })
     }
 }
@@ -46,7 +57,7 @@ impl Object {
 /// What was found.
 pub(crate) struct Objects {
     /// All objects but the shim's own, by address.
-    pub(crate) list: Vec<Object>,
+    pub(crate) list: Vec<Found>,
     /// All mappings as `(start, end)`, by address, to find gaps in.
     pub(crate) mapped: Vec<(u64, u64)>,
     /// The path of the file that this code comes from, if it comes from one.
@@ -67,10 +78,10 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
     let regions: Vec<Region<'_>> =
         maps.split(|byte| *byte == b'\n').filter_map(Region::parse).collect();
     let own = (objects as *const ()).addr() as u64;
-    let mut list: Vec<Object> = Vec::new();
+    let mut list: Vec<Found> = Vec::new();
     for (index, region) in regions.iter().enumerate() {
         let is_object = region.exec && !region.shared && region.path.starts_with(b"/");
-        if !is_object || list.last().is_some_and(|object| object.end > region.start) {
+        if !is_object || list.last().is_some_and(|found| found.object.end > region.start) {
             continue;
         }
         // The mapping of the file's first bytes is at or below its first executable one.
@@ -79,10 +90,10 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
         let Some(head) = head.filter(|r| r.offset == 0 && r.path == region.path).last() else {
             continue;
         };
-        if let Some(object) = object(head, &regions)
-            && !(object.start..object.end).contains(&own)
+        if let Some(found) = object(head, &regions)
+            && !(found.object.start..found.object.end).contains(&own)
         {
-            list.push(object);
+            list.push(found);
         }
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
@@ -129,7 +140,16 @@ fn le<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Object> {
+/// What the file behind a mapping is known by. Where the path leads to another one meanwhile, or the
+/// file system shows two inodes for it (overlays of old kernels), nobody knows.
+fn key(head: &Region<'_>) -> Option<Key> {
+    let mut path = head.path.to_vec();
+    path.push(0);
+    let file = sys::identity_at(&path).ok()?;
+    (file.inode == head.inode).then(|| crate::plans::key(file))
+}
+
+fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Found> {
     let header = bytes_at(head.start, head.end, regions)?;
     let is_elf = header.starts_with(b"\x7fELF\x02\x01") && le::<2>(header, 18)? == 62;
     if !is_elf || le::<2>(header, 54)? as usize != PHDR_LEN {
@@ -157,8 +177,10 @@ fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Object> {
         }
         let Some(bytes) = bytes_at(start, stop, regions) else { continue };
         let (exec, write) = (flags & PF_X != 0, flags & PF_W != 0);
-        segments.push(Segment { vaddr, bytes, exec, write });
+        let offset = le::<8>(phdr, 8)?;
+        segments.push(Segment { vaddr, bytes, offset, exec, write });
     }
     let image = Image::from_memory(phdrs, phnum, bias, segments).ok()?;
-    Some(Object { bias, start: head.start, end, image })
+    let object = Object { bias, start: head.start, end, layout: Layout::of(&image) };
+    Some(Found { object, image, key: key(head) })
 }

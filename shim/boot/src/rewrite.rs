@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "writes stubs and patches")]
 
-use crate::measure::{Object, Objects, Text};
+use crate::measure::{Found, Object, Objects, Text};
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,7 +14,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::layout::STUB_SLOT;
 use ia2_core::site::Refusal;
-use ia2_plan::plan::{self, ObjectPlan, Site};
+use ia2_plan::cache::{Cache, Entry};
+use ia2_plan::plan::{self, Site};
 use ia2_plan::stub::{self, Write};
 use ia2_rt::state::{self, LEFT, Left};
 use ia2_rt::sys;
@@ -30,18 +31,32 @@ const ELSEWHERE: u64 = 16 << 20;
 /// Lowest address an arena may have, well above what the kernel forbids to map.
 const LOWEST: u64 = 1 << 20;
 
-/// Patches all objects.
+/// Patches all objects. Adds to `fresh` the plans that were not in `cache`.
 ///
 /// # Safety
 /// No code of the objects may run meanwhile.
-pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
-    let mut plans: Vec<(&Object, ObjectPlan)> =
+pub(crate) unsafe fn all(
+    objects: &Objects,
+    cache: &Cache<'_>,
+    mut fresh: Option<&mut Vec<Entry>>,
+) -> Result<(), GiveUp> {
+    let mut sites_of = |found: &Found| {
+        let kept = found.key.and_then(|key| cache.get(&key));
+        kept.map(|(_, sites)| sites).unwrap_or_else(|| {
+            let plan = plan::plan(&found.image);
+            if let (Some(fresh), Some(key)) = (&mut fresh, found.key) {
+                fresh.push(Entry::new(key, &found.object.layout, &plan));
+            }
+            plan.sites
+        })
+    };
+    let mut plans: Vec<(&Object, Vec<Site>)> =
         // Text that the dynamic linker is still to write into is left alone.
         objects
             .list
             .iter()
-            .filter(|object| !object.image.relocates_text)
-            .map(|object| (object, plan::plan(&object.image)))
+            .filter(|found| !found.image.relocates_text)
+            .map(|found| (&found.object, sites_of(found)))
             .collect();
     let mut left = Vec::new();
     let mut rest = &mut plans[..];
@@ -54,7 +69,7 @@ pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
         unsafe { patch_group(group, &mut mapped, &(0..u64::MAX), &mut left) };
         rest = others;
     }
-    let found: usize = plans.iter().map(|(_, plan)| plan.sites.len()).sum();
+    let found: usize = plans.iter().map(|(_, sites)| sites.len()).sum();
     state::FOUND.store(found as u64, Ordering::Relaxed);
     state::PATCHED.store((found - left.len()) as u64, Ordering::Relaxed);
     left.sort_by_key(|left| left.addr);
@@ -70,14 +85,14 @@ pub(crate) unsafe fn all(objects: &Objects) -> Result<(), GiveUp> {
 /// No code of the object may run meanwhile. The caller holds [`ia2_rt::lock::PATCH`].
 pub(crate) unsafe fn library(
     object: &Object,
-    plan: ObjectPlan,
+    sites: Vec<Site>,
     mut mapped: Vec<(u64, u64)>,
     fresh: &Range<u64>,
 ) {
-    let found = plan.sites.len();
+    let found = sites.len();
     let mut left = Vec::new();
     // SAFETY: the caller's promise.
-    unsafe { patch_group(&mut [(object, plan)], &mut mapped, fresh, &mut left) };
+    unsafe { patch_group(&mut [(object, sites)], &mut mapped, fresh, &mut left) };
     let patched = found - left.len();
     let listed = left.iter().filter(|left| !LEFT.has(left.addr) && LEFT.add(**left)).count();
     state::FOUND.fetch_add((patched + listed) as u64, Ordering::Relaxed);
@@ -144,19 +159,19 @@ fn map_arena(object: &Object, len: u64, mapped: &mut Vec<(u64, u64)>) -> Option<
 /// # Safety
 /// As [`all`].
 unsafe fn patch_group(
-    group: &mut [(&Object, ObjectPlan)],
+    group: &mut [(&Object, Vec<Site>)],
     mapped: &mut Vec<(u64, u64)>,
     writable: &Range<u64>,
     left: &mut Vec<Left>,
 ) {
     let slots: usize =
-        group.iter().map(|(_, p)| p.sites.iter().filter(|s| s.outcome.is_ok()).count()).sum();
+        group.iter().map(|(_, sites)| sites.iter().filter(|s| s.outcome.is_ok()).count()).sum();
     let len = (slots as u64 * STUB_SLOT).next_multiple_of(4096);
     let Some((first, _)) = group.first() else { return };
     let arena = if slots == 0 { None } else { map_arena(first, len, mapped) };
     let mut next = arena.as_ref().map_or(0, |arena| arena.start);
-    for (object, plan) in group.iter_mut() {
-        for site in &mut plan.sites {
+    for (object, sites) in group.iter_mut() {
+        for site in sites {
             let stub = site.outcome.and_then(|patch| match arena {
                 Some(_) => stub::emit(&patch, site, object.bias, next),
                 None => Err(Refusal::NoStubMemory),
@@ -179,8 +194,8 @@ unsafe fn patch_group(
         && ia2_rt::stub::register(arena.start, arena.start + arena.len, next);
     // The stubs lie in the order of the sites.
     let mut slot = arena.start;
-    for (object, plan) in group.iter() {
-        let mut rest = &plan.sites[..];
+    for (object, sites) in group.iter() {
+        let mut rest = &sites[..];
         for text in object.text() {
             let text = Text {
                 start: text.start.max(writable.start),

@@ -4,28 +4,39 @@
 //! files, so that nobody can change them later, and stay open over exec.
 
 use crate::config::Config;
+use crate::plans;
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
-use ia2_core::handover::{CONFIG_FD, LOADER_FD};
-use ia2_rt::abi::errno::EPERM;
+use ia2_core::handover::{CONFIG_FD, LOADER_FD, PLANS_AT};
+use ia2_rt::abi::errno::{ENAMETOOLONG, EPERM};
 use ia2_rt::state::{self, Backstop};
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
 
-/// Puts them there; `library` is the path of this code. Without the file, programs cannot be executed
-/// under a filter.
-pub(crate) fn put(config: &Config, library: &[u8]) -> Result<(), GiveUp> {
+/// The path of the file `name`, which ends in NUL, in the folder of `library`.
+pub(crate) fn beside(library: &[u8], name: &[u8]) -> Vec<u8> {
     let folder = library.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-    let mut path = library.get(..folder).unwrap_or(&[]).to_vec();
-    path.extend_from_slice(b"ia2-loader\0");
+    [library.get(..folder).unwrap_or(&[]), name].concat()
+}
+
+/// Puts them there; `library` is the path of this code, and `plans` is what the tree is to share.
+/// Without the file, programs cannot be executed under a filter.
+pub(crate) fn put(config: &Config, library: &[u8], plans: &[u8]) -> Result<(), GiveUp> {
+    let path = beside(library, b"ia2-loader\0");
     let Ok(file) = sys::open(&path, O_RDONLY, 0) else { return Ok(()) };
     let done = sys::with_descriptors(LOADER_FD, || {
         let size = sys::file_size(file)?;
         memory_file(c"ia2-loader", LOADER_FD, |to| sys::copy_file(file, to, size))?;
         let settings = settings(config);
-        memory_file(c"ia2-settings", CONFIG_FD, |to| sys::write(to, &settings).map(|_| ()))
+        if settings.len() as u64 >= PLANS_AT {
+            return Err(ENAMETOOLONG);
+        }
+        memory_file(c"ia2-settings", CONFIG_FD, |to| {
+            sys::pwrite(to, &settings, 0)?;
+            if plans.is_empty() { Ok(()) } else { sys::pwrite(to, plans, PLANS_AT) }
+        })
     });
     sys::close(file);
     match done {
@@ -34,6 +45,7 @@ pub(crate) fn put(config: &Config, library: &[u8]) -> Result<(), GiveUp> {
         Err(errno) => Err(GiveUp { what: "the loader cannot be put in its place", errno }),
         Ok(()) => {
             state::LOADER.store(true, Ordering::Relaxed);
+            plans::are_inherited(plans.len() as u64);
             Ok(())
         }
     }

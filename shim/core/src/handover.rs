@@ -11,6 +11,9 @@ use crate::text::Text;
 pub const LOADER_FD: i32 = 1023;
 /// Descriptor of the sealed settings: as an environment, entries that end in NUL.
 pub const CONFIG_FD: i32 = 1022;
+/// Offset in the settings' file of the plans that the tree shares, a whole number of pages. The settings
+/// are shorter: a path and a few words.
+pub const PLANS_AT: u64 = 8 << 10;
 
 /// What is handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -17,6 +17,8 @@ pub struct Region<'a> {
     pub shared: bool,
     /// Offset in the file in bytes.
     pub offset: u64,
+    /// Inode of the file, or 0.
+    pub inode: u64,
     /// Path, `[name]`, or empty.
     pub path: &'a [u8],
 }
@@ -31,6 +33,12 @@ fn hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
+fn decimal(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |value, digit| {
+        value.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')))
+    })
+}
+
 impl<'a> Region<'a> {
     /// Reads one line without its newline.
     #[must_use]
@@ -40,7 +48,7 @@ impl<'a> Region<'a> {
         let (start, end) = (hex(range.next()?)?, hex(range.next()?)?);
         let &[read, write, exec, shared] = fields.next()? else { return None };
         let offset = hex(fields.next()?)?;
-        let (_device, _inode) = (fields.next()?, fields.next()?);
+        let (_device, inode) = (fields.next()?, decimal(fields.next()?));
         let path = fields.next().unwrap_or(b"").trim_ascii_start();
         Some(Self {
             start,
@@ -50,6 +58,7 @@ impl<'a> Region<'a> {
             exec: exec == b'x',
             shared: shared == b's',
             offset,
+            inode,
             path,
         })
     }
@@ -72,6 +81,7 @@ mod tests {
         assert_eq!((region.start, region.end), (0x7f12_0000_0000, 0x7f12_0002_6000));
         assert!(region.read && !region.write && region.exec && !region.shared);
         assert_eq!((region.offset, region.path), (0x1000, &b"/usr/lib/a (b).so"[..]));
+        assert_eq!(region.inode, 1311);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Segment<'a> {
     pub vaddr: u64,
     /// What is present: the part that comes from the file.
     pub bytes: &'a [u8],
+    /// Offset in the file of the first byte.
+    pub offset: u64,
     /// Mapped executable.
     pub exec: bool,
     /// Mapped writable (also what is write-protected again after relocation).
@@ -163,6 +165,7 @@ impl<'a> Image<'a> {
                     .ok_or(error(here, "a segment wraps around the address space"))?,
                 bytes: slice(bytes, header.offset, header.filesz)
                     .ok_or(error(here, "a segment lies outside the file"))?,
+                offset: header.offset,
                 exec: header.flags & PF_X != 0,
                 write: header.flags & PF_W != 0,
             });

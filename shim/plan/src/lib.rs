@@ -20,6 +20,7 @@
 //! | `claims` | what a plan relies on in other functions |
 //! | `stub` | the bytes of a stub, and of the jump to it |
 //! | `report` | counting a plan, and printing the counts |
+//! | `cache` | plans that were made before |
 //!
 //! # The decoder is our own
 //!
@@ -48,6 +49,7 @@ extern crate alloc;
 extern crate std;
 
 mod body;
+pub mod cache;
 mod claims;
 mod forms;
 mod func;

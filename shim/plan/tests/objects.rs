@@ -343,6 +343,7 @@ fn a_plan_from_memory_equals_the_plan_from_the_file() {
         .map(|(vaddr, bytes, exec, write)| ia2_plan::image::Segment {
             vaddr: *vaddr,
             bytes,
+            offset: 0,
             exec: *exec,
             write: *write,
         })

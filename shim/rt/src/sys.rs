@@ -413,11 +413,79 @@ pub fn file_size(fd: i32) -> Result<u64, i32> {
     Ok(u64::try_from(stat(fd)?.st_size).unwrap_or(0))
 }
 
+/// What tells a file, and each of its states, from any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// In bytes.
+    pub size: u64,
+    /// When the content changed last, in nanoseconds.
+    pub modified: u64,
+    /// When the inode changed last, in nanoseconds.
+    pub changed: u64,
+}
+
+impl Identity {
+    fn of(stat: &k::stat) -> Self {
+        let time = |s: k::__kernel_ulong_t, ns| s.wrapping_mul(1_000_000_000).wrapping_add(ns);
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            size: stat.st_size.cast_unsigned(),
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+            changed: time(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
+
+/// The identity of an open file, by fstat(2).
+///
+/// # Errors
+/// As the call.
+pub fn identity(fd: i32) -> Result<Identity, i32> {
+    stat(fd).map(|stat| Identity::of(&stat))
+}
+
+/// The identity of the file at `path`, which ends in NUL, by newfstatat(2).
+///
+/// # Errors
+/// As the call.
+pub fn identity_at(path: &[u8]) -> Result<Identity, i32> {
+    debug_assert_nul(path);
+    let at = i64::from(k::AT_FDCWD);
+    filled(|stat| call!(__NR_newfstatat, at, path.as_ptr().addr(), stat, 0))
+        .map(|stat| Identity::of(&stat))
+}
+
 fn stat(fd: i32) -> Result<k::stat, i32> {
+    filled(|stat| call!(__NR_fstat, fd, stat))
+}
+
+fn filled(call: impl FnOnce(usize) -> i64) -> Result<k::stat, i32> {
     let mut stat = core::mem::MaybeUninit::<k::stat>::zeroed();
-    check(call!(__NR_fstat, fd, stat.as_mut_ptr().addr()))?;
+    check(call(stat.as_mut_ptr().addr()))?;
     // SAFETY: integers only, and the kernel has filled it.
     Ok(unsafe { stat.assume_init() })
+}
+
+/// Where an open file ends, by lseek(2), which leaves its position there.
+///
+/// # Errors
+/// As the call.
+pub fn end_of_file(fd: i32) -> Result<u64, i32> {
+    check(call!(__NR_lseek, fd, 0, k::SEEK_END))
+}
+
+/// pwrite64(2) of all of `bytes`.
+///
+/// # Errors
+/// As the call; EIO if less is written.
+pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<(), i32> {
+    let done = check(call!(__NR_pwrite64, fd, bytes.as_ptr().addr(), bytes.len(), offset))?;
+    if done == bytes.len() as u64 { Ok(()) } else { Err(crate::abi::errno::EIO) }
 }
 
 /// nanosleep(2) of less than a second; a signal may cut it short.

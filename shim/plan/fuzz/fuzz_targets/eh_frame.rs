@@ -24,7 +24,7 @@ const TEXT: [u8; 96] = {
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((choice, tables)) = bytes.split_first() else { return };
-    let segment = |vaddr, bytes, exec| Segment { vaddr, bytes, exec, write: false };
+    let segment = |vaddr, bytes, exec| Segment { vaddr, bytes, offset: 0, exec, write: false };
     let segments = vec![segment(0x1000, &TEXT[..], true), segment(0x2000, tables, false)];
     let Ok(mut image) = Image::from_memory(&[], 0, 0, segments) else { return };
     match choice & 3 {
