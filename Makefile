@@ -12,7 +12,8 @@ UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-bench
 
 ## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
-	$(CARGO) build --release -p ia2shim -p ia2-loader
+	$(CARGO) build --release -p ia2shim -p ia2shim-link -p ia2-loader
+	@scripts/archive $(RELEASE)
 	@$(RELEASE)/ia2 cache >/dev/null
 
 ## deps     install what demo and check run (apt, as root); silent when nothing is missing

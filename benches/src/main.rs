@@ -14,18 +14,25 @@
 //! | `floor` | the hand-made floors: address filter, dispatch, bare SIGSYS |
 //! | `worker` | the measuring process |
 //! | `pool` | starts the workers, checks that each is what it claims, alternates |
-//! | `startup`, `memory` | `/bin/true` and `/bin/cat`, native and preloaded |
+//! | `way` | the ways a program is started: native, `ia2 run`, preloaded, preloaded without plans |
+//! | `timing` | does one piece of work in all ways in turn |
+//! | `startup`, `inside`, `shell` | `/bin/true` started by us, by a program, by a shell |
+//! | `memory` | `/bin/cat`, native and preloaded |
 //! | `stats`, `report` | lower quartiles, table, JSON, bounds |
 #![deny(unsafe_code)]
 
 mod floor;
+mod inside;
 mod memory;
 mod pool;
 mod report;
 mod row;
+mod shell;
 mod site;
 mod startup;
 mod stats;
+mod timing;
+mod way;
 mod worker;
 
 use std::io::Write;
@@ -42,6 +49,7 @@ usage: ia2-bench [options]
   --generations N    how often all processes are started anew (default: 16)
   --rounds N         rounds per generation (default: 20)
   --spawns N         starts of /bin/true per row (default: 400)
+  --loops N          shells that start it 500 times, per row (default: 5)
 ";
 
 /// What the user asked for.
@@ -53,6 +61,7 @@ struct Options {
     cpu: usize,
     plan: pool::Plan,
     spawns: usize,
+    loops: usize,
 }
 
 fn parse(args: &[String]) -> Result<Options, String> {
@@ -64,6 +73,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
         cpu: std::thread::available_parallelism().map_or(0, |n| n.get() - 1),
         plan: pool::Plan { generations: 16, rounds: 20 },
         spawns: 400,
+        loops: 5,
     };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -76,6 +86,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--cpu" => options.cpu = number(arg, value()?)?,
             "--generations" => options.plan.generations = at_least_one(arg, value()?)?,
             "--rounds" => options.plan.rounds = at_least_one(arg, value()?)?,
+            "--loops" => options.loops = at_least_one(arg, value()?)?,
             "--spawns" => options.spawns = at_least_one(arg, value()?)?,
             _ => return Err(format!("unknown argument {arg}\n{USAGE}")),
         }
@@ -134,10 +145,23 @@ fn run(args: &[String]) -> Result<bool, String> {
     worker::pin(options.cpu)?;
     worker::ask_for_priority();
 
+    let ways = way::Ways::find(lib)?;
+    ways.check()?;
     let calls = pool::measure(options.plan, options.cpu, lib)?;
-    let startup = startup::measure(options.spawns, lib)?;
+    let timings = vec![
+        startup::measure(options.spawns, &ways)?,
+        inside::measure(options.spawns, &ways)?,
+        shell::measure(options.loops, &ways)?,
+    ];
     let memory = memory::measure(lib)?;
-    let report = report::Report { cpu: options.cpu, plan: options.plan, calls, startup, memory };
+    let report = report::Report {
+        cpu: options.cpu,
+        plan: options.plan,
+        calls,
+        timings,
+        plans: ways.plans,
+        memory,
+    };
     write_out(&report.table())?;
     write_json(&options.json, &report.json())?;
     write_out(&format!("numbers: {}\n", options.json.display()))?;
@@ -160,6 +184,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
         Some((first, rest)) if first == worker::ARGUMENT => worker::main(rest).map(|()| true),
+        Some((first, rest)) if first == inside::ARGUMENT => inside::main(rest).map(|()| true),
         _ => run(&args),
     };
     match result {

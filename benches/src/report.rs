@@ -8,11 +8,8 @@ use crate::memory::Memory;
 use crate::pool::{Plan, Samples};
 use crate::row::Row;
 use crate::site::{CALLS_PER_CHUNK, Call};
-use crate::startup::Startup;
 use crate::stats::lower_quartile;
-
-/// What start-up may cost, in milliseconds above native.
-const STARTUP_BOUND_MS: f64 = 1.5;
+use crate::timing::{self, Timing};
 
 /// What memory may cost, in KiB of peak resident set above native.
 const MEMORY_BOUND_KIB: f64 = 1536.0;
@@ -22,7 +19,9 @@ pub(crate) struct Report {
     pub(crate) cpu: usize,
     pub(crate) plan: Plan,
     pub(crate) calls: Vec<Samples>,
-    pub(crate) startup: Startup,
+    pub(crate) timings: Vec<Timing>,
+    /// Whether there were plans made ahead; `None` without a library.
+    pub(crate) plans: Option<bool>,
     pub(crate) memory: (Memory, Option<Memory>),
 }
 
@@ -100,12 +99,22 @@ impl Report {
                 });
             }
         }
-        if let Some(preloaded) = self.startup.preloaded_ms {
-            bounds.push(Bound {
-                what: "start-up of /bin/true above native, ms".to_owned(),
-                value: preloaded - self.startup.native_ms,
-                limit: STARTUP_BOUND_MS,
-            });
+        for timing in &self.timings {
+            for line in timing.lines() {
+                if let Some(to_native) = line.to_native
+                    && let Some(limit) = to_native.bound_ms
+                {
+                    bounds.push(Bound {
+                        what: format!(
+                            "{}, {}, above native, ms",
+                            timing.work.name(),
+                            line.way.name()
+                        ),
+                        value: to_native.above_ms,
+                        limit,
+                    });
+                }
+            }
         }
         if let (native, Some(preloaded)) = &self.memory {
             bounds.push(Bound {
@@ -142,7 +151,8 @@ impl Report {
                 None => writeln!(text)?,
             }
         }
-        self.write_startup_and_memory(text)?;
+        self.write_timings(text)?;
+        self.write_memory(text)?;
         for bound in self.bounds() {
             let verdict = if bound.holds() { "holds" } else { "EXCEEDED" };
             writeln!(
@@ -154,21 +164,41 @@ impl Report {
         Ok(())
     }
 
-    fn write_startup_and_memory(&self, text: &mut String) -> core::fmt::Result {
-        let mut row = |what: &str, unit: &str, native: f64, preloaded: Option<f64>| match preloaded
-        {
-            Some(value) => writeln!(
+    fn write_timings(&self, text: &mut String) -> core::fmt::Result {
+        writeln!(
+            text,
+            "{:<24} {:<19} {:>9} {:>8} {:>9}  times",
+            "work", "row", "ms", "/native", "+ms"
+        )?;
+        for timing in &self.timings {
+            for line in timing.lines() {
+                let (work, way) = (timing.work.name(), line.way.name());
+                write!(text, "{work:<24} {way:<19} {:>9.2}", line.ms)?;
+                match line.to_native {
+                    Some(to) => write!(text, " {:>8.2} {:>+9.2}", to.ratio, to.above_ms)?,
+                    None => write!(text, " {:>8} {:>9}", "", "")?,
+                }
+                writeln!(text, "  {}", line.times)?;
+            }
+        }
+        match self.plans {
+            Some(false) => writeln!(
                 text,
-                "{what:<28} {native:>9.2} {unit} native {value:>9.2} preloaded {:>+9.2}",
-                value - native
+                "no ia2-plans beside the library (ia2 cache makes it): every row is without plans"
             ),
-            None => writeln!(text, "{what:<28} {native:>9.2} {unit} native"),
-        };
-        row("start-up of /bin/true", "ms ", self.startup.native_ms, self.startup.preloaded_ms)?;
+            _ => Ok(()),
+        }
+    }
+
+    fn write_memory(&self, text: &mut String) -> core::fmt::Result {
         let (native, preloaded) = &self.memory;
         for (index, (name, value)) in native.rows().into_iter().enumerate() {
-            let other = preloaded.as_ref().map(|memory| memory.rows()[index].1);
-            row(&format!("/bin/cat {name}"), "KiB", value, other)?;
+            write!(text, "/bin/cat {name:<19} {value:>9.2} KiB native")?;
+            if let Some(memory) = preloaded {
+                let other = memory.rows()[index].1;
+                write!(text, " {other:>9.2} preloaded {:>+9.2}", other - value)?;
+            }
+            writeln!(text)?;
         }
         Ok(())
     }
@@ -188,14 +218,14 @@ impl Report {
                 "private_dirty_kib": memory.private_dirty})
         };
         json!({
-            "schema": "ia2.bench/1",
+            "schema": "ia2.bench/2",
             "machine": machine(),
             "method": {"cpu": self.cpu, "generations": self.plan.generations,
                 "rounds": self.plan.rounds, "calls_per_chunk": CALLS_PER_CHUNK,
                 "statistic": "lower quartile"},
             "calls": calls,
-            "startup": {"program": "/bin/true", "spawns": self.startup.spawns,
-                "native_ms": self.startup.native_ms, "preloaded_ms": self.startup.preloaded_ms},
+            "timings": self.timings.iter().flat_map(timing_json).collect::<Vec<_>>(),
+            "plans_made_ahead": self.plans,
             "memory": {"program": "/bin/cat", "native": memory(&self.memory.0),
                 "preloaded": self.memory.1.as_ref().map(memory)},
             "bounds": bounds,
@@ -216,6 +246,17 @@ impl Line {
             "to_floor_generations": self.floor.as_ref().map(|floor| [floor.spread.0, floor.spread.1]),
         })
     }
+}
+
+/// One object per row.
+fn timing_json(timing: &Timing) -> Vec<Value> {
+    let json = |line: timing::Line<'_>| {
+        let to_native = line.to_native.as_ref();
+        json!({"work": timing.work.name(), "row": line.way.name(), "times": line.times,
+            "ms": line.ms, "to_native": to_native.map(|to| to.ratio),
+            "above_native_ms": to_native.map(|to| to.above_ms)})
+    };
+    timing.lines().into_iter().map(json).collect()
 }
 
 fn per_call(chunks: &[u32]) -> f64 {
@@ -256,6 +297,9 @@ fn machine() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timing::Work;
+    use crate::way::Way;
+    use std::path::PathBuf;
 
     /// A report in which every chunk of a row takes the same time.
     fn report(native_ns: u32, filter_ns: u32, strict_ns: u32) -> Report {
@@ -272,9 +316,16 @@ mod tests {
                 samples(Row::AddressFilter, filter_ns),
                 samples(Row::Strict, strict_ns),
             ],
-            startup: Startup { spawns: 1, native_ms: 0.5, preloaded_ms: Some(1.5) },
+            timings: vec![startup(1.5)],
+            plans: Some(true),
             memory: (Memory::default(), Some(Memory { peak_rss: 1000.0, ..Memory::default() })),
         }
+    }
+
+    fn startup(preloaded_ms: f64) -> Timing {
+        let preloaded = Way::Preloaded(PathBuf::new());
+        let rows = vec![(Way::Native, vec![0.5]), (preloaded, vec![preloaded_ms])];
+        Timing { work: Work::Startup, rows }
     }
 
     #[test]
@@ -299,9 +350,19 @@ mod tests {
     #[test]
     fn start_up_and_memory_are_bounded_as_differences() {
         let mut report = report(100, 200, 200);
-        report.startup.preloaded_ms = Some(2.1);
+        report.timings = vec![startup(2.1)];
         report.memory.1 = Some(Memory { peak_rss: 1537.0, ..Memory::default() });
         let failed: Vec<_> = report.bounds().into_iter().filter(|bound| !bound.holds()).collect();
         assert_eq!(failed.len(), 2);
+    }
+
+    #[test]
+    fn a_time_is_compared_with_the_native_one_in_table_and_json() {
+        let mut report = report(100, 200, 200);
+        assert!(report.table().contains("preloaded                1.50     3.00     +1.00  1\n"));
+        assert_eq!(report.json()["timings"][1]["above_native_ms"], json!(1.0));
+        assert!(!report.table().contains("ia2-plans"));
+        report.plans = Some(false);
+        assert!(report.table().contains("no ia2-plans beside the library"));
     }
 }

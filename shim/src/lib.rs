@@ -1,11 +1,14 @@
-//! libia2shim: preloaded into a program, it sends every system call of it through one gate.
+//! libia2shim.so: preloaded into a program, it sends every system call of it through one gate.
 //!
 //! This leaf has nothing of its own but the constructor, the version, and what the compiler demands
-//! of a library without a standard library ([`lang`]).
+//! of a library without a standard library ([`lang`]). That of libia2shim.a is `shim/link`.
 #![no_std]
 #![deny(unsafe_code)]
 
 mod lang;
+mod version;
+
+pub use version::ia2shim_version;
 
 /// Runs before the constructors of the program and of its other libraries: the object is marked
 /// `DF_1_INITFIRST`.
@@ -19,24 +22,3 @@ static CONSTRUCTOR: extern "C" fn() = {
     }
     constructor
 };
-
-/// The version as `major << 16 | minor << 8 | patch`. Also tells a program that it runs under the
-/// shim: `dlsym(RTLD_DEFAULT, "ia2shim_version")`.
-#[allow(unsafe_code, reason = "an exported symbol")]
-#[unsafe(no_mangle)]
-pub extern "C" fn ia2shim_version() -> u32 {
-    const fn number(text: &str) -> u32 {
-        let bytes = text.as_bytes();
-        let mut value = 0;
-        let mut at = 0;
-        while at < bytes.len() {
-            value = value * 10 + (bytes[at] - b'0') as u32;
-            at += 1;
-        }
-        value
-    }
-    const VERSION: u32 = number(env!("CARGO_PKG_VERSION_MAJOR")) << 16
-        | number(env!("CARGO_PKG_VERSION_MINOR")) << 8
-        | number(env!("CARGO_PKG_VERSION_PATCH"));
-    VERSION
-}

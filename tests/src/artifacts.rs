@@ -27,17 +27,19 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// The folder of the artifacts, which are built on first use.
+/// The folder of the artifacts, which are built on first use, as `make` does.
 fn folder() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         let folder = std::env::var_os("IA2_ARTIFACTS").map(PathBuf::from).unwrap_or_else(|| {
-            let built = cargo()
-                .args(["build", "--quiet", "--release", "-p", "ia2shim", "-p", "ia2-loader"])
-                .status()
-                .expect("cargo can be started");
-            assert!(built.success(), "the artifacts do not build");
-            target().join("release")
+            let packages = ["-p", "ia2shim", "-p", "ia2shim-link", "-p", "ia2-loader"];
+            let release = target().join("release");
+            let built = cargo().args(["build", "--quiet", "--release"]).args(packages).status();
+            assert!(built.expect("cargo can be started").success(), "the artifacts do not build");
+            let mut archive = Command::new(workspace().join("scripts/archive"));
+            let made = archive.arg(&release).status();
+            assert!(made.expect("a script can be started").success(), "no libia2shim.a");
+            release
         });
         folder.canonicalize().expect("the artifacts' folder exists")
     })
@@ -56,6 +58,15 @@ fn artifact(name: &str) -> PathBuf {
 #[must_use]
 pub fn shim() -> PathBuf {
     artifact("libia2shim.so")
+}
+
+/// `libia2shim.a`.
+///
+/// # Panics
+/// As [`shim`].
+#[must_use]
+pub fn archive() -> PathBuf {
+    artifact("libia2shim.a")
 }
 
 /// The static loader, `ia2-loader`.

@@ -2,7 +2,7 @@
 //!
 //! The directives are documented in `c-tests/README.md`.
 
-use crate::artifacts::{target, workspace};
+use crate::artifacts::{archive, target, workspace};
 use crate::run::{End, Run, run};
 use crate::way::{Session, Way};
 use core::time::Duration;
@@ -98,6 +98,7 @@ pub struct CProgram {
     /// What the file says.
     pub directives: Directives,
     compiled: OnceLock<Result<PathBuf, String>>,
+    linked: OnceLock<Result<PathBuf, String>>,
     native: OnceLock<Result<Run, String>>,
 }
 
@@ -128,6 +129,7 @@ pub fn all() -> Vec<CProgram> {
                 libc,
                 directives: directives.clone(),
                 compiled: OnceLock::new(),
+                linked: OnceLock::new(),
                 native: OnceLock::new(),
             });
         }
@@ -141,7 +143,8 @@ fn newest(paths: impl IntoIterator<Item = PathBuf>) -> Option<SystemTime> {
     paths.into_iter().filter_map(|path| path.metadata().ok()?.modified().ok()).max()
 }
 
-/// Compiles `source` to `output`, unless `output` is newer than it and all headers beside it.
+/// Compiles `source` to `output`, unless `output` is newer than it, all headers beside it, and what it
+/// is linked with: flags that name files.
 pub fn compile(compiler: &str, source: &Path, output: &Path, flags: &[&str]) -> Result<(), String> {
     let folder = source.parent().unwrap_or(Path::new("."));
     let headers = std::fs::read_dir(folder)
@@ -149,7 +152,8 @@ pub fn compile(compiler: &str, source: &Path, output: &Path, flags: &[&str]) -> 
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "h"));
     let made = newest([output.to_owned()]);
-    if made.is_some() && made > newest(headers.chain([source.to_owned()])) {
+    let linked = flags.iter().map(PathBuf::from);
+    if made.is_some() && made > newest(headers.chain([source.to_owned()]).chain(linked)) {
         return Ok(());
     }
     let to = output.parent().unwrap_or(Path::new("."));
@@ -205,8 +209,22 @@ impl CProgram {
         result.as_deref().map_err(String::clone)
     }
 
+    /// The program as a static one with the shim in it, compiled on first use.
+    fn linked(&self) -> Result<&Path, String> {
+        let result = self.linked.get_or_init(|| {
+            let output = target().join("c-tests/linked").join(&self.libc).join(&self.name);
+            let archive = archive();
+            let mut flags: Vec<&str> = self.directives.flags.iter().map(String::as_str).collect();
+            flags.extend(["-static", archive.to_str().ok_or("the path is not UTF-8")?]);
+            let source = sources().join(format!("{}.c", self.name));
+            compile(compiler(&self.libc), &source, &output, &flags)?;
+            Ok(output)
+        });
+        result.as_deref().map_err(String::clone)
+    }
+
     fn run_once(&self, way: Way) -> Result<(Session, Run), String> {
-        let program = self.compiled()?;
+        let program = if way == Way::Linked { self.linked()? } else { self.compiled()? };
         let session = Session::new(way);
         let mut command = session.command(program);
         command.args(&self.directives.args);
@@ -227,7 +245,8 @@ impl CProgram {
     #[must_use]
     pub fn wants(&self, way: Way) -> bool {
         match way {
-            Way::Native => true,
+            Way::Native | Way::Run => true,
+            Way::Linked => self.directives.libraries.is_empty(),
             Way::Preloaded { backstop: "none", .. } if self.libc == "musl" => false,
             Way::Preloaded { backstop, .. } => {
                 self.directives.backstops.iter().any(|wanted| wanted == backstop)
@@ -239,7 +258,7 @@ impl CProgram {
     fn expected(&self, way: Way) -> Result<Vec<u8>, String> {
         let lines = match way {
             Way::Native => &self.directives.native,
-            Way::Preloaded { .. } => &self.directives.shim,
+            Way::Run | Way::Linked | Way::Preloaded { .. } => &self.directives.shim,
         };
         if lines.is_empty() {
             return Ok(self.native()?.stdout.clone());

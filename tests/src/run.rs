@@ -75,6 +75,20 @@ impl Run {
             end => Err(format!("{end}; stderr: {}", tail(&self.error_text()))),
         }
     }
+
+    /// Everything that can be compared: both outputs, and how it ended.
+    #[must_use]
+    pub fn transcript(&self) -> String {
+        format!("{}\n--- stderr\n{}\n--- {}\n", self.text(), self.error_text(), self.end)
+    }
+}
+
+/// How long a program may take that should be done in seconds.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs `command` to its end: its output, or what went wrong instead of exit 0.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    run(command, LIMIT).map_err(|e| format!("{command:?}: {e}"))?.success()
 }
 
 /// The last lines of a long text.
@@ -85,7 +99,7 @@ pub fn tail(text: &str) -> String {
 }
 
 /// Sends `signal` to `pid`, a child that was not waited for yet; to its whole group if `group`.
-pub(crate) fn send(pid: u32, signal: i32, group: bool) {
+pub fn send(pid: u32, signal: i32, group: bool) {
     let pid = pid as i32;
     // SAFETY: kill has no memory effects; the pid is ours until it is waited for.
     unsafe { libc::kill(if group { -pid } else { pid }, signal) };
@@ -102,7 +116,7 @@ fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 }
 
 /// Waits until `child` has ended, or kills its group when `limit` is over.
-pub(crate) fn wait(child: &mut Child, limit: Duration) -> io::Result<End> {
+pub fn wait(child: &mut Child, limit: Duration) -> io::Result<End> {
     let fd = pidfd(child.id())?;
     if poll(&mut [interest(Some(&fd))], Instant::now() + limit)? {
         Ok(End::of(child.wait()?))
@@ -113,12 +127,12 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> io::Result<End> {
     }
 }
 
-fn interest(fd: Option<&impl AsRawFd>) -> libc::pollfd {
+pub(crate) fn interest(fd: Option<&impl AsRawFd>) -> libc::pollfd {
     libc::pollfd { fd: fd.map_or(-1, AsRawFd::as_raw_fd), events: libc::POLLIN, revents: 0 }
 }
 
 /// Whether one of `fds` became ready before `deadline`.
-fn poll(fds: &mut [libc::pollfd], deadline: Instant) -> io::Result<bool> {
+pub(crate) fn poll(fds: &mut [libc::pollfd], deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // SAFETY: the slice is valid for its length.
@@ -141,7 +155,7 @@ fn poll(fds: &mut [libc::pollfd], deadline: Instant) -> io::Result<bool> {
 
 /// Starts `command` in a process group of its own, so that it can be ended with all it started, and
 /// without core dumps.
-pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
     // SAFETY: setrlimit is async-signal-safe and touches only its argument.
     unsafe {
         command.pre_exec(|| {

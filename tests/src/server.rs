@@ -1,9 +1,9 @@
 //! A server that a test starts and stops.
 
-use crate::run::{End, send, spawn, wait};
+use crate::run::{End, output, send, spawn, wait};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -16,6 +16,30 @@ use std::time::Instant;
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// What a server answers to a plain GET, without the headers that differ from run to run.
+pub fn fetch(port: u16, path: &str) -> Result<String, String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
+    let varies = ["Date:", "Last-Modified:", "ETag:"];
+    let lines = answer.lines().filter(|line| !varies.iter().any(|name| line.starts_with(name)));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// How many requests wrk gets answered in some seconds; an error if one of them goes wrong.
+pub fn wrk(port: u16, path: &str, seconds: u32) -> Result<u64, String> {
+    let (time, url) = (format!("-d{seconds}s"), format!("http://127.0.0.1:{port}{path}"));
+    let report = output(Command::new("wrk").args(["-t1", "-c16", &time, &url]))?;
+    if report.contains("Non-2xx") || report.contains("Socket errors") {
+        return Err(report);
+    }
+    let line = report.lines().find(|line| line.contains(" requests in "));
+    let count = line.and_then(|line| line.split_whitespace().next());
+    count.and_then(|count| count.parse().ok()).ok_or(report)
 }
 
 /// A running server. Dropping it kills it.
@@ -56,9 +80,14 @@ impl Server {
     }
 
     /// Asks it to end by SIGTERM and says how it did.
-    pub fn stop(mut self) -> io::Result<End> {
+    pub fn stop(self) -> io::Result<End> {
+        send(self.pid, libc::SIGTERM, false);
+        self.end()
+    }
+
+    /// Waits for its end, which somebody has asked it for.
+    pub fn end(mut self) -> io::Result<End> {
         let Some(mut child) = self.child.take() else { return Ok(End::TimedOut) };
-        send(child.id(), libc::SIGTERM, false);
         wait(&mut child, Duration::from_secs(20))
     }
 }

@@ -2,17 +2,14 @@
 //! nearly every call through a rewritten site.
 
 use core::fmt::Write as _;
-use core::time::Duration;
 use ia2_tests::artifacts::{target, workspace};
-use ia2_tests::c_program::{compile, difference};
-use ia2_tests::run::{End, Run, run};
-use ia2_tests::server::{Server, free_port};
+use ia2_tests::c_program::compile;
+use ia2_tests::run::{End, LIMIT, output, run};
+use ia2_tests::server::{Server, fetch, free_port, wrk};
 use ia2_tests::stats::Stats;
-use ia2_tests::way::{STRICT, Session, Way};
+use ia2_tests::way::{STRICT, Session, Way, compare};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
-use std::io::{Read, Write as _};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -20,7 +17,6 @@ use std::process::Command;
 const MOST_TRAPS: u64 = 40;
 /// Fewer than this many patched sites cannot be a libc and its loader.
 const LEAST_PATCHED: u64 = 400;
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// What one program does; it is called once natively and once preloaded, and returns what must be
 /// the same. It starts the program under test with [`Session::command`] and everything else with
@@ -70,19 +66,13 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);
     let trials =
-        APPS.map(|(name, work)| Trial::test(name, move || compare(work).map_err(Failed::from)));
+        APPS.map(|(name, work)| Trial::test(name, move || test(work).map_err(Failed::from)));
     libtest_mimic::run(&arguments, trials.into()).exit();
 }
 
-fn compare(work: Work) -> Result<(), String> {
-    let native = work(&Session::new(Way::Native)).map_err(|e| format!("natively: {e}"))?;
-    let session = Session::new(STRICT);
-    let preloaded = work(&session).map_err(|e| format!("preloaded: {e}"))?;
-    if native != preloaded {
-        return Err(difference(native.as_bytes(), preloaded.as_bytes()));
-    }
+fn test(work: Work) -> Result<(), String> {
     // Every process that the work left behind is judged, forked children too.
-    let all = session.stats()?;
+    let all = compare(Session::new, &[STRICT], work)?.concat();
     if all.is_empty() {
         return Err("no process left statistics".to_owned());
     }
@@ -104,19 +94,9 @@ fn script(name: &str) -> PathBuf {
     workspace().join("tests/apps").join(name)
 }
 
-/// Runs a command to its end and gives what it printed and how it ended.
-fn outcome(command: &mut Command) -> Result<Run, String> {
-    run(command, LIMIT).map_err(|e| format!("{command:?}: {e}"))
-}
-
-/// The same, and it must exit with 0.
-fn output(command: &mut Command) -> Result<String, String> {
-    outcome(command)?.success()
-}
-
 /// Runs the program under test: its output, stderr and end, and its own line of statistics.
 fn finish(session: &Session, command: &mut Command) -> Result<String, String> {
-    let run = outcome(command)?;
+    let run = run(command, LIMIT).map_err(|e| format!("{command:?}: {e}"))?;
     if session.way() != Way::Native {
         session.stats_of(run.pid).map_err(|e| format!("{e}; {}", run.error_text()))?;
     }
@@ -124,14 +104,6 @@ fn finish(session: &Session, command: &mut Command) -> Result<String, String> {
         return Err(format!("{}: {}", run.end, ia2_tests::run::tail(&run.error_text())));
     }
     Ok(format!("{}\n--- stderr\n{}", run.text(), run.error_text()))
-}
-
-fn write(session: &Session, name: &str, content: impl AsRef<[u8]>) -> Result<(), String> {
-    let path = session.path(name);
-    let folder = path.parent().ok_or("a file has a folder")?;
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&path, content))
-        .map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// Numbers that look random and are the same every time.
@@ -152,7 +124,7 @@ fn tree(session: &Session) -> Result<(), String> {
                 let _ = writeln!(text, "{number}");
                 text
             });
-        write(session, &format!("tree/d{}/e{}/file{i}", i % 5, i % 3), text)?;
+        session.write(&format!("tree/d{}/e{}/file{i}", i % 5, i % 3), text)?;
     }
     let mut touch = session.native("find");
     touch.args(["tree", "-exec", "touch", "-d", "2020-02-02 02:02:02", "{}", "+"]);
@@ -169,7 +141,7 @@ fn python(session: &Session, name: &str) -> Result<String, String> {
 
 fn sort(session: &Session) -> Result<String, String> {
     let text: String = numbers(1).take(300_000).map(|n| format!("{n} {}\n", n % 77)).collect();
-    write(session, "lines", text)?;
+    session.write("lines", text)?;
     let mut command = session.command("sort");
     // Small memory, so that it works with temporary files too.
     command.args([
@@ -214,7 +186,7 @@ fn tar_extract(session: &Session) -> Result<String, String> {
 
 fn gzip(session: &Session) -> Result<String, String> {
     let text: String = numbers(3).take(200_000).map(|n| format!("{}\n", n % 1000)).collect();
-    write(session, "text", text)?;
+    session.write("text", text)?;
     let first = finish(session, session.command("gzip").args(["-n", "-9", "-k", "text"]))?;
     let second = finish(session, session.command("gzip").args(["-d", "-c", "text.gz"]))?;
     Ok(format!(
@@ -247,7 +219,7 @@ fn git_log(session: &Session) -> Result<String, String> {
     fs::create_dir(session.path("repo")).map_err(|e| e.to_string())?;
     git(session, &["-C", "repo", "init", "-q", "-b", "main"], 0)?;
     for i in 0..40 {
-        write(session, &format!("repo/file{}", i % 7), format!("{i}\n").repeat(i + 1))?;
+        session.write(&format!("repo/file{}", i % 7), format!("{i}\n").repeat(i + 1))?;
         git(session, &["-C", "repo", "add", "."], i)?;
         git(session, &["-C", "repo", "commit", "-q", "-m", &format!("commit {i}")], i)?;
     }
@@ -270,7 +242,7 @@ fn sqlite3(session: &Session) -> Result<String, String> {
     }
     sql.push_str("create index i on t(b);\nselect count(*), sum(a), min(b), max(b) from t;\n");
     sql.push_str("select count(distinct b) from t;\npragma integrity_check;\n");
-    write(session, "work.sql", sql)?;
+    session.write("work.sql", sql)?;
     finish(session, session.command("sqlite3").args(["work.db", ".read work.sql"]))
 }
 
@@ -356,23 +328,12 @@ fn redis_cli(session: &Session) -> Result<String, String> {
     Ok(answers)
 }
 
-fn fetch(port: u16, path: &str) -> Result<String, String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
-    let varies = ["Date:", "Last-Modified:", "ETag:"];
-    let lines = answer.lines().filter(|line| !varies.iter().any(|name| line.starts_with(name)));
-    Ok(lines.collect::<Vec<_>>().join("\n"))
-}
-
 fn nginx(session: &Session) -> Result<String, String> {
     let port = free_port();
     let config = fs::read_to_string(script("nginx.conf")).map_err(|e| e.to_string())?;
-    write(session, "nginx.conf", config.replace("PORT", &port.to_string()))?;
+    session.write("nginx.conf", config.replace("PORT", &port.to_string()))?;
     let page: String = numbers(9).take(2000).map(|n| format!("{n}\n")).collect();
-    write(session, "files/page.html", page)?;
+    session.write("files/page.html", page)?;
     let mut command = session.command("nginx");
     command.arg("-p").arg(session.path("")).args(["-e", "stderr", "-c", "nginx.conf"]);
     let server = Server::start(&mut command, port)?;
@@ -384,14 +345,7 @@ fn nginx(session: &Session) -> Result<String, String> {
         if runs > 30 {
             return Err(format!("only {requests} requests in {runs} seconds"));
         }
-        let url = format!("http://127.0.0.1:{port}/page.html");
-        let report = output(session.native("wrk").args(["-t1", "-c16", "-d1s", &url]))?;
-        if report.contains("Non-2xx") || report.contains("Socket errors") {
-            return Err(report);
-        }
-        let line = report.lines().find(|line| line.contains(" requests in "));
-        let count = line.and_then(|line| line.split_whitespace().next());
-        requests += count.and_then(|count| count.parse::<u64>().ok()).ok_or(report)?;
+        requests += wrk(port, "/page.html", 1)?;
     }
     text += "\n10000 requests served\n";
     Ok(text + &stop(session, server)?)

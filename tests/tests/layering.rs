@@ -82,6 +82,7 @@ fn boot_depends_on_the_crates_below_it() {
 #[test]
 fn the_library_adds_nothing_of_its_own() {
     only("ia2shim", &["ia2-boot", "ia2-core", "ia2-rt"]);
+    only("ia2shim-link", &["ia2-boot"]);
 }
 
 #[test]
@@ -115,7 +116,8 @@ const LOADER: &str = "loader/src/loader/main.rs";
 
 #[test]
 fn unsafe_code_lives_in_files_that_say_so() {
-    for root in ["shim/rt/src/lib.rs", "shim/boot/src/lib.rs", "shim/src/lib.rs", LOADER] {
+    let leaves = ["shim/src/lib.rs", "shim/link/src/lib.rs", LOADER];
+    for root in ["shim/rt/src/lib.rs", "shim/boot/src/lib.rs"].into_iter().chain(leaves) {
         let folder = root;
         let root = std::fs::read_to_string(workspace().join(root)).expect("a root");
         assert!(root.contains("#![deny(unsafe_code)]"), "{folder}");

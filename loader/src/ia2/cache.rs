@@ -80,14 +80,17 @@ fn key(path: &Path) -> Result<Key, BadInput> {
     Ok(Key([data.dev(), data.ino(), data.size(), modified, time(data.ctime(), data.ctime_nsec())]))
 }
 
-/// The libraries that the dynamic linker knows, and itself.
+/// The libraries that the dynamic linker knows, itself among them, and ours: children of a program that
+/// was preloaded with it load it again.
 fn libraries() -> Vec<PathBuf> {
     let list = ["ldconfig", "/sbin/ldconfig"]
         .iter()
         .find_map(|program| Command::new(program).arg("-p").output().ok());
     let list = list.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let list = list.unwrap_or_default();
-    list.lines().filter_map(|line| line.rsplit_once("=> ")).map(|(_, path)| path.into()).collect()
+    let known =
+        list.lines().filter_map(|line| line.rsplit_once("=> ")).map(|(_, path)| path.into());
+    known.chain(crate::beside("libia2shim.so")).collect()
 }
 
 /// Writes a new file over `path`, all at once.

@@ -31,6 +31,9 @@ const NOT_FOUND: u8 = 127;
 /// Interpreters of interpreters (`bprm_execve`: "5 levels").
 const SCRIPTS: usize = 5;
 
+/// Most bytes of program headers, or of a path, that the kernel reads.
+const PART_MAX: u64 = 64 << 10;
+
 /// What catches calls that do not come from the gate.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Backstop {
@@ -176,7 +179,11 @@ fn open(path: &Path, argv: &mut Vec<OsString>) -> Result<File, Failure> {
         let broken = || fail()(io::Error::from_raw_os_error(libc::ENOEXEC));
         match script::read(head) {
             Err(script::NoScript::Other) => {
-                elf::Header::read(head).map_err(|_| broken())?;
+                let header = elf::Header::read(head).map_err(|_| broken())?;
+                // The kernel's error for a dynamic linker that is not there, too.
+                if let Some(interpreter) = interpreter(&file, &header) {
+                    File::open(&interpreter).map_err(Failure::exec(&interpreter))?;
+                }
                 return Ok(file);
             }
             Err(script::NoScript::Broken) => return Err(broken()),
@@ -193,6 +200,20 @@ fn open(path: &Path, argv: &mut Vec<OsString>) -> Result<File, Failure> {
         }
     }
     Err(Failure::exec(path)(io::Error::from_raw_os_error(libc::ELOOP)))
+}
+
+/// The dynamic linker that a program asks for, as far as that can be read: the loader says what else is
+/// wrong.
+fn interpreter(file: &File, header: &elf::Header) -> Option<PathBuf> {
+    let part = |range: core::ops::Range<u64>| {
+        let len = range.end.checked_sub(range.start).filter(|len| *len <= PART_MAX)?;
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(&mut bytes, range.start).ok()?;
+        Some(bytes)
+    };
+    let table = part(header.table.clone())?;
+    let path = part(elf::Table(&table).interpreter()?)?;
+    Some(PathBuf::from(OsStr::from_bytes(path.strip_suffix(b"\0")?)))
 }
 
 /// The settings, as the loader reads them.

@@ -23,7 +23,7 @@ mod own;
 mod process;
 mod stack;
 
-use ia2_boot::raw::give_up;
+use ia2_boot::raw::{gate_is_there, give_up};
 use ia2_core::handover::Handover;
 use ia2_rt::sys;
 use stack::Stack;
@@ -31,6 +31,13 @@ use stack::Stack;
 #[allow(unsafe_code, reason = "the first instructions and the last")]
 mod edge {
     use core::arch::{asm, global_asm};
+    use ia2_rt::sys;
+    use linux_raw_sys::general::{
+        MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE,
+    };
+
+    /// Bytes of the loader's stack: planning takes the most.
+    const STACK: u64 = 256 << 10;
 
     global_asm!(
         ".globl _start",
@@ -43,10 +50,45 @@ mod edge {
         start = sym start,
     );
 
-    extern "C" fn start(sp: *mut u64) -> ! {
+    /// Loads the program whose argument block is at `sp`: its first instruction and its stack pointer.
+    extern "C" fn load(sp: *mut u64, loaded: &mut [u64; 2]) {
         // SAFETY: the kernel's initial stack pointer.
         let stack = unsafe { super::Stack::at(sp) };
         let (entry, sp) = super::load(stack);
+        *loaded = [entry, sp];
+    }
+
+    /// Calls [`load`] on a stack of its own: the program's may be small (`RLIMIT_STACK`), and what lies
+    /// below its stack pointer is zeros when it starts.
+    fn load_aside(sp: *mut u64) -> [u64; 2] {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        let stack = match sys::mmap(0, STACK, PROT_READ | PROT_WRITE, flags, -1, 0) {
+            Ok(stack) => stack,
+            Err(errno) => super::give_up("no memory for the loader's stack", errno),
+        };
+        let mut loaded = [0; 2];
+        // SAFETY: a fresh stack, and a function of this signature; r12 is kept by it.
+        unsafe {
+            asm!(
+                "mov r12, rsp",
+                "mov rsp, {top}",
+                "call {load}",
+                "mov rsp, r12",
+                top = in(reg) stack + STACK,
+                load = sym load,
+                in("rdi") sp,
+                in("rsi") &raw mut loaded,
+                out("r12") _,
+                clobber_abi("C"),
+            );
+        }
+        sys::munmap(stack, STACK);
+        loaded
+    }
+
+    extern "C" fn start(sp: *mut u64) -> ! {
+        super::gate_is_there();
+        let [entry, sp] = load_aside(sp);
         // SAFETY: the program's first instruction and its stack, as the kernel would have set them:
         // no register holds anything (the psABI gives rdx a meaning, the kernel leaves it 0).
         unsafe {
@@ -101,7 +143,6 @@ mod edge {
 
 /// Loads the program, and gives its first instruction and its stack pointer.
 fn load(mut stack: Stack) -> (u64, u64) {
-    ia2_boot::raw::gate_is_there();
     let Some(handover) = stack.argument(1).and_then(Handover::parse) else {
         give_up("ia2-loader is started by ia2 and by the shim, not by hand", 0)
     };

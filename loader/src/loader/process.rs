@@ -71,15 +71,17 @@ pub(crate) fn describe(stack: &Stack, program: &Image, has_interpreter: bool, fd
         crate::own::leave_file();
         done = set(&map);
     }
+    let mut own_path = [0u8; 4096];
     if done.is_err() {
         map.exe_fd = u32::MAX;
         let _ = set(&map);
+        ia2_rt::exe::hide(path_of(fd, &mut own_path));
     }
     let path = stack.argument(0).unwrap_or(&[]);
-    let mut own_path = [0u8; 4096];
     let path = match path.strip_prefix(b"/dev/fd/") {
         Some(number) if !number.contains(&b'/') && sys::names_by_file() => {
-            path_of(fd, &mut own_path)
+            let path = path_of(fd, &mut own_path);
+            path.strip_suffix(b" (deleted)").unwrap_or(path)
         }
         _ => path,
     };
@@ -97,8 +99,7 @@ fn path_of(fd: i32, buffer: &mut [u8]) -> &[u8] {
     let mut link = Text::<64>::new();
     link.str("/proc/self/fd/").dec(u64::from(fd.unsigned_abs())).byte(0);
     let len = sys::readlink(link.as_bytes(), buffer).unwrap_or(0);
-    let path = buffer.get(..len).unwrap_or(&[]);
-    path.strip_suffix(b" (deleted)").unwrap_or(path)
+    buffer.get(..len).unwrap_or(&[])
 }
 
 /// Where the heap begins: behind the program; that of a program without interpreter that runs

@@ -14,7 +14,7 @@ use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
 use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, STATS_PATH};
-use ia2_rt::{action, clone, entry, gate, patch, signal, stats, sys};
+use ia2_rt::{action, clone, entry, exe, gate, patch, signal, stats, sys};
 use linux_raw_sys::general as k;
 
 /// Refuses a process that already has threads: they have no block, and would run unpatched text
@@ -122,7 +122,11 @@ pub(crate) fn state(config: &Config) {
 pub(crate) fn table(config: &Config) {
     let fast = if config.stats.is_empty() { gate::FAST } else { gate::FAST_COUNTED };
     let guards = matches!(config.backstop, Backstop::Sud | Backstop::None);
-    let is_slow = |number| nr::is_inspected(number) || (guards && nr::GUARDED.contains(&number));
+    let is_slow = |number| {
+        nr::is_inspected(number)
+            || (guards && nr::GUARDED.contains(&number))
+            || exe::is_looked_at(number)
+    };
     for index in 0..TABLE_LEN {
         let target = match u32::try_from(index) {
             Ok(number) if index < TABLE_NUMBERS && is_slow(number) => entry::slow_addr(),

@@ -10,6 +10,7 @@
 //! | `arena` | memory for planning | [U] |
 //! | `config` | environment and auxiliary vector → what is wanted | |
 //! | `measure` | `/proc/self/maps` → the objects in memory | [U] |
+//! | `linked` | what of the program is the shim, if it is linked into it | [U] |
 //! | `library` | text mapped later → its plan, called from the live code | [U] |
 //! | `plans` | plans that were made before | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
@@ -24,6 +25,7 @@ pub mod arena;
 mod config;
 mod install;
 mod library;
+pub mod linked;
 mod measure;
 mod plans;
 pub mod raw;
@@ -35,6 +37,7 @@ use config::Config;
 use core::sync::atomic::Ordering;
 use ia2_core::handover::Handover;
 use ia2_plan::cache::Cache;
+use linked::{Own, Parts};
 use measure::Objects;
 use raw::{GiveUp, Phase};
 
@@ -48,22 +51,40 @@ use raw::{GiveUp, Phase};
 #[allow(unsafe_code, reason = "passes the caller's promise on")]
 pub unsafe fn boot() {
     // SAFETY: the caller's promise.
-    if let Err(GiveUp { what, errno }) = unsafe { try_boot() } {
+    unsafe { start(None) };
+}
+
+/// As [`boot`], in a program that the shim is linked into. Any further call does nothing.
+///
+/// # Safety
+/// As [`boot`], and these must be the parts of the calling program.
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+pub unsafe fn boot_linked(parts: &'static Parts) {
+    if !raw::is(Phase::Live) {
+        // SAFETY: the caller's promise.
+        unsafe { start(Some(parts)) };
+    }
+}
+
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+unsafe fn start(parts: Option<&'static Parts>) {
+    // SAFETY: the caller's promise.
+    if let Err(GiveUp { what, errno }) = unsafe { try_boot(parts) } {
         raw::give_up(what, errno);
     }
 }
 
 #[allow(unsafe_code, reason = "passes the caller's promise on")]
-unsafe fn try_boot() -> Result<(), GiveUp> {
+unsafe fn try_boot(parts: Option<&'static Parts>) -> Result<(), GiveUp> {
     if install::is_there() {
-        return Ok(()); // the loader has put this program under the shim already
+        return Ok(()); // the loader, or a preloaded library, has put this program under the shim
     }
     install::only_thread()?;
     // SAFETY: nothing else runs.
     unsafe { install::gate()? };
     raw::enter(Phase::Gate);
     let config = Config::read()?;
-    let objects = measure::objects()?;
+    let objects = measure::objects(parts)?;
     // SAFETY: nothing else runs.
     unsafe { put_under(config, objects, None) }
 }
@@ -87,7 +108,7 @@ pub unsafe fn take_over(handover: &Handover) {
 unsafe fn try_take_over(handover: &Handover) -> Result<(), GiveUp> {
     install::window()?;
     let config = Config::inherited()?;
-    let objects = measure::objects()?;
+    let objects = measure::objects(None)?;
     // SAFETY: nothing else runs.
     unsafe { put_under(config, objects, Some(handover)) }
 }
@@ -126,8 +147,8 @@ unsafe fn put_under(
 unsafe fn patch(config: &Config, objects: &Objects, first: bool) -> Result<(), GiveUp> {
     let (mut plans, inherited) = (Vec::new(), plans::inherited());
     if config.patch {
-        if first {
-            plans = plans::beside(&objects.own_path);
+        if first && let Own::File(library) = &objects.own {
+            plans = plans::beside(library);
         }
         // SAFETY: memory that is sealed.
         let cache = Cache::new(if first { &plans } else { unsafe { inherited.bytes() } });
@@ -139,5 +160,5 @@ unsafe fn patch(config: &Config, objects: &Objects, first: bool) -> Result<(), G
             plans = cache.with(&fresh);
         }
     }
-    if first { seat::put(config, &objects.own_path, &plans) } else { Ok(()) }
+    if first { seat::put(config, &objects.own, &plans) } else { Ok(()) }
 }

@@ -3,12 +3,15 @@
 #![allow(unsafe_code, reason = "makes slices of mapped memory")]
 
 use crate::config::read_file;
+use crate::linked::{Own, Parts};
+use crate::plans::{self, File};
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use ia2_core::maps::Region;
 use ia2_plan::cache::{Key, Layout};
 use ia2_plan::image::{Image, Segment};
-use ia2_rt::sys;
+use ia2_rt::{exe, sys};
+use linux_raw_sys::general::O_RDONLY;
 
 /// Where an object is.
 pub(crate) struct Object {
@@ -30,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) image: Image<'static>,
     /// What its file is known by, if that is still the file at its path.
     pub(crate) key: Option<Key>,
+    /// The file, if some of the bytes are in there.
+    _file: Option<File>,
 }
 
 /// One executable mapping of an object.
@@ -56,14 +61,15 @@ impl Object {
 
 /// What was found.
 pub(crate) struct Objects {
-    /// All objects but the shim's own, by address.
+    /// All objects but the shim, by address.
     pub(crate) list: Vec<Found>,
     /// All mappings as `(start, end)`, by address, to find gaps in.
     pub(crate) mapped: Vec<(u64, u64)>,
-    /// The path of the file that this code comes from, if it comes from one.
-    pub(crate) own_path: Vec<u8>,
+    /// Where this code is.
+    pub(crate) own: Own,
 }
 
+const PAGE: usize = 4096;
 const EHDR_LEN: usize = 64;
 const PHDR_LEN: usize = 56;
 const PT_LOAD: u32 = 1;
@@ -71,8 +77,8 @@ const PF_X: u32 = 1;
 const PF_W: u32 = 2;
 const PF_R: u32 = 4;
 
-/// Finds them.
-pub(crate) fn objects() -> Result<Objects, GiveUp> {
+/// Finds them. With `parts`, the shim is in the program.
+pub(crate) fn objects(parts: Option<&'static Parts>) -> Result<Objects, GiveUp> {
     let maps = read_file(b"/proc/self/maps\0")
         .map_err(GiveUp::because("cannot read /proc/self/maps; is /proc mounted?"))?;
     let regions: Vec<Region<'_>> =
@@ -90,16 +96,19 @@ pub(crate) fn objects() -> Result<Objects, GiveUp> {
         let Some(head) = head.filter(|r| r.offset == 0 && r.path == region.path).last() else {
             continue;
         };
-        if let Some(found) = object(head, &regions)
-            && !(found.object.start..found.object.end).contains(&own)
-        {
-            list.push(found);
+        let Some(mut found) = object(head, &regions, parts) else { continue };
+        if (found.object.start..found.object.end).contains(&own) {
+            if parts.is_none() {
+                continue;
+            }
+            found.key = None; // what is planned is less than its file
         }
+        list.push(found);
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
-    let own_path = regions.iter().find(|region| region.contains(own));
-    let own_path = own_path.map_or(&[][..], |region| region.path).to_vec();
-    Ok(Objects { list, mapped, own_path })
+    let path = || regions.iter().find(|region| region.contains(own)).map(|region| region.path);
+    let own = parts.map_or_else(|| Own::File(path().unwrap_or(&[]).to_vec()), Own::Program);
+    Ok(Objects { list, mapped, own })
 }
 
 /// All mappings as `(start, end)`, by address.
@@ -146,10 +155,10 @@ fn key(head: &Region<'_>) -> Option<Key> {
     let mut path = head.path.to_vec();
     path.push(0);
     let file = sys::identity_at(&path).ok()?;
-    (file.inode == head.inode).then(|| crate::plans::key(file))
+    (file.inode == head.inode).then(|| plans::key(file))
 }
 
-fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Found> {
+fn object(head: &Region<'_>, regions: &[Region<'_>], parts: Option<&Parts>) -> Option<Found> {
     let header = bytes_at(head.start, head.end, regions)?;
     let is_elf = header.starts_with(b"\x7fELF\x02\x01") && le::<2>(header, 18)? == 62;
     if !is_elf || le::<2>(header, 54)? as usize != PHDR_LEN {
@@ -180,7 +189,28 @@ fn object(head: &Region<'_>, regions: &[Region<'_>]) -> Option<Found> {
         let offset = le::<8>(phdr, 8)?;
         segments.push(Segment { vaddr, bytes, offset, exec, write });
     }
-    let image = Image::from_memory(phdrs, phnum, bias, segments).ok()?;
+    if let Some(parts) = parts {
+        segments = parts.cut_out(bias, segments);
+    }
+    let mut image = Image::from_memory(phdrs, phnum, bias, segments).ok()?;
+    let file = if image.eh_frame_hdr.is_none() { complete(&mut image, header) } else { None };
     let object = Object { bias, start: head.start, end, layout: Layout::of(&image) };
-    Some(Found { object, image, key: key(head) })
+    Some(Found { object, image, key: key(head), _file: file })
+}
+
+/// Where a static program has no index of its functions in memory, symbols and unwind entries are
+/// looked for in its file. Gives the file, which must live as long as the image.
+fn complete(image: &mut Image<'static>, start: &[u8]) -> Option<File> {
+    let fd = sys::open(exe::path(&mut [0; 4096]), O_RDONLY, 0).ok()?;
+    let file = sys::file_size(fd).ok().and_then(|len| File::map(fd, 0, len));
+    sys::close(fd);
+    let file = file?;
+    // SAFETY: who makes a program shorter while it runs breaks it in any case; and both live in one
+    // `Found`.
+    let bytes: &'static [u8] = unsafe { &*core::ptr::from_ref(file.bytes()) };
+    if bytes.get(..PAGE)? != start.get(..PAGE)? {
+        return None; // another program's
+    }
+    image.read_sections(bytes);
+    Some(file)
 }

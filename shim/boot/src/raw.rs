@@ -80,7 +80,8 @@ pub(crate) fn enter(phase: Phase) {
     PHASE.store(phase as u8, Ordering::Relaxed);
 }
 
-fn is(phase: Phase) -> bool {
+/// Whether it is this phase.
+pub(crate) fn is(phase: Phase) -> bool {
     PHASE.load(Ordering::Relaxed) == phase as u8
 }
 

@@ -1,9 +1,11 @@
 //! The loader and the settings in their slots, for the programs that this one will execute.
 //!
-//! The loader is a file beside `libia2shim.so`. Both it and the settings are copied to sealed memory
-//! files, so that nobody can change them later, and stay open over exec.
+//! The loader is a file beside `libia2shim.so`, or a constant of a program that is linked with the shim.
+//! Both it and the settings are copied to sealed memory files, so that nobody can change them later, and
+//! stay open over exec.
 
 use crate::config::Config;
+use crate::linked::Own;
 use crate::plans;
 use crate::raw::GiveUp;
 use alloc::vec::Vec;
@@ -21,24 +23,19 @@ pub(crate) fn beside(library: &[u8], name: &[u8]) -> Vec<u8> {
     [library.get(..folder).unwrap_or(&[]), name].concat()
 }
 
-/// Puts them there; `library` is the path of this code, and `plans` is what the tree is to share.
-/// Without the file, programs cannot be executed under a filter.
-pub(crate) fn put(config: &Config, library: &[u8], plans: &[u8]) -> Result<(), GiveUp> {
-    let path = beside(library, b"ia2-loader\0");
-    let Ok(file) = sys::open(&path, O_RDONLY, 0) else { return Ok(()) };
-    let done = sys::with_descriptors(LOADER_FD, || {
-        let size = sys::file_size(file)?;
-        memory_file(c"ia2-loader", LOADER_FD, |to| sys::copy_file(file, to, size))?;
-        let settings = settings(config);
-        if settings.len() as u64 >= PLANS_AT {
-            return Err(ENAMETOOLONG);
+/// Puts them there; `plans` is what the tree is to share. Without the loader's file, programs cannot be
+/// executed under a filter.
+pub(crate) fn put(config: &Config, own: &Own, plans: &[u8]) -> Result<(), GiveUp> {
+    let done = match own {
+        Own::Program(parts) => fill(config, plans, |to| sys::pwrite(to, parts.loader(), 0)),
+        Own::File(library) => {
+            let path = beside(library, b"ia2-loader\0");
+            let Ok(file) = sys::open(&path, O_RDONLY, 0) else { return Ok(()) };
+            let done = fill(config, plans, |to| sys::copy_file(file, to, sys::file_size(file)?));
+            sys::close(file);
+            done
         }
-        memory_file(c"ia2-settings", CONFIG_FD, |to| {
-            sys::pwrite(to, &settings, 0)?;
-            if plans.is_empty() { Ok(()) } else { sys::pwrite(to, plans, PLANS_AT) }
-        })
-    });
-    sys::close(file);
+    };
     match done {
         // A hard limit on descriptors below the slots: the program runs, and cannot execute others.
         Err(EPERM) => Ok(()),
@@ -49,6 +46,25 @@ pub(crate) fn put(config: &Config, library: &[u8], plans: &[u8]) -> Result<(), G
             Ok(())
         }
     }
+}
+
+/// Fills both slots, the loader's by `loader`.
+fn fill(
+    config: &Config,
+    plans: &[u8],
+    loader: impl FnOnce(i32) -> Result<(), i32>,
+) -> Result<(), i32> {
+    sys::with_descriptors(LOADER_FD, || {
+        memory_file(c"ia2-loader", LOADER_FD, loader)?;
+        let settings = settings(config);
+        if settings.len() as u64 >= PLANS_AT {
+            return Err(ENAMETOOLONG);
+        }
+        memory_file(c"ia2-settings", CONFIG_FD, |to| {
+            sys::pwrite(to, &settings, 0)?;
+            if plans.is_empty() { Ok(()) } else { sys::pwrite(to, plans, PLANS_AT) }
+        })
+    })
 }
 
 fn memory_file(

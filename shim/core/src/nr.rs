@@ -5,7 +5,9 @@
 #![allow(missing_docs, reason = "the kernel's own names say it")]
 
 pub const WRITE: u32 = 1;
+pub const OPEN: u32 = 2;
 pub const CLOSE: u32 = 3;
+pub const STAT: u32 = 4;
 pub const FSTAT: u32 = 5;
 pub const MMAP: u32 = 9;
 pub const MPROTECT: u32 = 10;
@@ -13,6 +15,7 @@ pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
 pub const RT_SIGRETURN: u32 = 15;
 pub const IOCTL: u32 = 16;
+pub const ACCESS: u32 = 21;
 pub const DUP2: u32 = 33;
 pub const CLONE: u32 = 56;
 pub const FORK: u32 = 57;
@@ -20,12 +23,16 @@ pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 pub const EXIT: u32 = 60;
 pub const FCNTL: u32 = 72;
+pub const READLINK: u32 = 89;
 pub const RT_SIGPENDING: u32 = 127;
 pub const RT_SIGTIMEDWAIT: u32 = 128;
 pub const RT_SIGSUSPEND: u32 = 130;
 pub const SIGALTSTACK: u32 = 131;
 pub const ARCH_PRCTL: u32 = 158;
 pub const EXIT_GROUP: u32 = 231;
+pub const OPENAT: u32 = 257;
+pub const READLINKAT: u32 = 267;
+pub const FACCESSAT: u32 = 269;
 pub const PSELECT6: u32 = 270;
 pub const PPOLL: u32 = 271;
 pub const EPOLL_PWAIT: u32 = 281;
@@ -35,9 +42,12 @@ pub const SIGNALFD4: u32 = 289;
 pub const DUP3: u32 = 292;
 pub const EXECVEAT: u32 = 322;
 pub const PKEY_MPROTECT: u32 = 329;
+pub const STATX: u32 = 332;
 pub const IO_PGETEVENTS: u32 = 333;
 pub const CLONE3: u32 = 435;
 pub const CLOSE_RANGE: u32 = 436;
+pub const OPENAT2: u32 = 437;
+pub const FACCESSAT2: u32 = 439;
 pub const EPOLL_PWAIT2: u32 = 441;
 
 /// The calls that the shim looks at under every policy, because they touch what it lives on, each

@@ -320,9 +320,9 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Reads what only section headers tell: `.symtab`, and `.eh_frame` where no index leads to it.
-    /// A file without sound section headers is still a sound program.
-    fn read_sections(&mut self, bytes: &'a [u8]) -> Option<()> {
+    /// Reads what only the section headers of its file tell: `.symtab`, and `.eh_frame` where no index
+    /// leads to it. A file without sound section headers is still a sound program.
+    pub fn read_sections(&mut self, bytes: &'a [u8]) -> Option<()> {
         let headers = bytes.get(usize::try_from(u64_at(bytes, 40)?).ok()?..)?;
         let count = usize::from(u16_at(bytes, 60)?);
         if u16_at(bytes, 58)? != SHDR_LEN as u16 {

@@ -147,6 +147,8 @@ pub struct Block {
 
     /// Flags of the clone that makes, or made, this task.
     pub clone_flags: Cell<u64>,
+    /// The block of the task that makes, or made, it.
+    pub maker: AtomicPtr<Block>,
     /// Stack pointer with which it starts.
     pub clone_rsp: Cell<u64>,
     /// The task lives in the memory of a process that it does not belong to.

@@ -23,6 +23,7 @@ use crate::abi::CloneArgs;
 use crate::block::{self, Block, offset};
 use crate::{gate, lock, signal, state, stats, sys, usermem};
 use core::arch::{asm, global_asm};
+use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
@@ -94,6 +95,7 @@ unsafe extern "C" {
 
 const VM: u64 = k::CLONE_VM as u64;
 const VFORK: u64 = k::CLONE_VFORK as u64;
+const FILES: u64 = k::CLONE_FILES as u64;
 const THREAD: u64 = k::CLONE_THREAD as u64;
 const SIGHAND: u64 = k::CLONE_SIGHAND as u64;
 const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
@@ -144,6 +146,7 @@ pub fn clone(block: &'static Block, frame: &Frame) {
     }
     child.clone_flags.set(flags);
     child.clone_rsp.set(child_rsp);
+    child.maker.store(ptr::from_ref(block).cast_mut(), Ordering::Relaxed);
     child.unmask(mask, frame.rcx);
     let counted = shares_memory && !child.guest.get();
     if counted {
@@ -153,6 +156,10 @@ pub fn clone(block: &'static Block, frame: &Frame) {
     let [a, b, c, d, e, f] = frame.args();
     let call = [u64::from(frame.nr()), a, b, c, d, e, f];
     let result = {
+        // Released by the child, as soon as it is there: the parent may sleep until it ends.
+        if flags & FILES == 0 && !block.guest.get() {
+            core::mem::forget(lock::EXEC.lock(block));
+        }
         // The child of a fork must find the locks in order, so they are ours while it is made.
         let _guards = (!shares_memory).then(|| {
             let actions = &block.actions.get().lock;
@@ -161,6 +168,7 @@ pub fn clone(block: &'static Block, frame: &Frame) {
         // SAFETY: the child's block is filled; the child never returns here, see `ia2_clone`.
         unsafe { ia2_clone(&raw const call, child.this.get()) }
     };
+    lock::EXEC.release_of(block);
     if result < 0 && counted {
         state::THREADS.fetch_sub(1, Ordering::Relaxed);
     }
@@ -206,10 +214,14 @@ extern "C" fn child() {
     // SAFETY: `ia2_clone` has just set gs.
     let block = unsafe { Block::current() };
     let flags = block.clone_flags.get();
+    // SAFETY: a block, and blocks are never unmapped.
+    if let Some(maker) = unsafe { block.maker.load(Ordering::Relaxed).as_ref() } {
+        lock::EXEC.release_of(maker);
+    }
     let frame = Frame { rax: 0, rsp: block.clone_rsp.get(), ..block.frame.get() };
     block.frame.set(frame);
     if flags & VM == 0 {
-        for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
+        for lock in [&lock::EXEC, &lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
             lock.force_release();
         }
         block::forget_others(block);

@@ -8,7 +8,7 @@
 use crate::abi::errno::{EBADF, EPERM};
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
-use crate::{action, clone, exec, library, mask, patch, sigframe, stats, sys, usermem};
+use crate::{action, clone, exe, exec, library, mask, patch, sigframe, stats, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
 use ia2_core::nr;
@@ -74,6 +74,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
             sys::exit_group(frame.rdi as i32);
         }
         nr::ARCH_PRCTL => arch_prctl(block, args),
+        _ if exe::call(block, frame) => {}
         _ => block.pass(),
     }
 }

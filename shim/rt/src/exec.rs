@@ -20,6 +20,9 @@
 //! 5. the pinned call. If it returns, the kernel has refused what only it can see: arguments that are
 //!    too long, or not there.
 //!
+//! The program's descriptor must be inheritable for the last of these steps. So that no other task
+//! inherits it, none is made with a copy of the descriptors meanwhile ([`lock::EXEC`]).
+//!
 //! The list and the strings made here are in a mapping of their own, which a successful exec takes
 //! with it. That of a child of vfork is its parent's memory: it is noted in the block, and the parent
 //! unmaps it.
@@ -30,7 +33,7 @@ use crate::abi::errno::{
 use crate::abi::{SIG_IGN, SigAction};
 use crate::block::Block;
 use crate::state::{self, Backstop};
-use crate::{sys, usermem};
+use crate::{exe, lock, sys, usermem};
 use core::sync::atomic::Ordering;
 use ia2_core::elf::{ENTRY_LEN, HEADER_LEN, Header, Table};
 use ia2_core::handover::{Handover, LOADER_FD};
@@ -77,7 +80,10 @@ pub fn exec(block: &Block, frame: &Frame) {
         return block.pass();
     }
     let mut made = Made { fd: -1, memory: 0, len: 0 };
-    let errno = try_exec(block, &call, mask, &mut made);
+    let errno = match prepare(block, &call, mask, &mut made) {
+        Ok(list) => execute(block, &call, list, &mut made),
+        Err(errno) => errno,
+    };
     made.undo(block);
     block.done(-i64::from(errno));
     block.unmask(mask, frame.rcx);
@@ -144,15 +150,17 @@ impl Builder {
     }
 }
 
-/// Gives the errno; a successful exec does not return.
-fn try_exec(block: &Block, call: &Call, mask: u64, made: &mut Made) -> i32 {
-    match prepare(block, call, mask, made) {
-        Ok(list) => {
-            let args = [LOADER_FD as u64, EMPTY_PATH, list, call.envp, AT_EMPTY_PATH.into(), 0];
-            -(sys::pass(nr::EXECVEAT, args) as i32)
-        }
-        Err(errno) => errno,
+/// The pinned call. Gives the errno; a successful exec does not return.
+fn execute(block: &Block, call: &Call, list: u64, made: &mut Made) -> i32 {
+    // A guest's descriptors are its own, and its death would leave the lock taken.
+    let _guard = (!block.guest.get()).then(|| lock::EXEC.lock(block));
+    if let Err(errno) = sys::keep_over_exec(made.fd) {
+        return errno;
     }
+    let args = [LOADER_FD as u64, EMPTY_PATH, list, call.envp, AT_EMPTY_PATH.into(), 0];
+    let result = sys::pass(nr::EXECVEAT, args);
+    sys::close(core::mem::replace(&mut made.fd, -1));
+    -(result as i32)
 }
 
 fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64, i32> {
@@ -186,7 +194,6 @@ fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64
 
     let name = builder.string(full_name(call, path).as_bytes())?;
     follow(made, &mut builder, name, call)?;
-    sys::keep_over_exec(made.fd)?;
 
     let handover = Handover {
         fd: made.fd,
@@ -233,7 +240,8 @@ fn open(call: &Call, path: &[u8]) -> Result<i32, i32> {
     } else {
         let nofollow = call.flags & AT_SYMLINK_NOFOLLOW != 0;
         let flags = if nofollow { flags | O_NOFOLLOW } else { flags };
-        sys::open_at(call.folder, call.path, flags).map_err(no_file)?
+        let path = exe::instead(call.folder, call.path).filter(|_| !nofollow);
+        sys::open_at(call.folder, path.unwrap_or(call.path), flags).map_err(no_file)?
     };
     match sys::may_execute(fd) {
         Ok(()) => Ok(fd),

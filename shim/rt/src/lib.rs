@@ -42,6 +42,7 @@
 //! | `mask` | the calls that take a signal mask | |
 //! | `clone` | fork, vfork, clone, clone3, exit | [U] |
 //! | `exec` | execve, execveat: the loader starts the program | |
+//! | `exe` | `/proc/self/exe`, where the kernel would name the loader | |
 //! | `patch` | live patching of one site | [U] |
 //! | `library` | text that is mapped while the program runs | [U] |
 //! | `stub` | stub memory for sites found late | [U] |
@@ -71,6 +72,7 @@ pub mod clone;
 pub mod die;
 pub mod dispatch;
 pub mod entry;
+pub mod exe;
 pub mod exec;
 pub mod gate;
 pub mod library;

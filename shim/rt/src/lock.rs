@@ -7,7 +7,7 @@
 //! A fork takes the locks before it makes the child, so that the child, whose other threads are
 //! gone, finds the data whole and the locks its own to release. A child of vfork may be killed while
 //! it holds one; its parent, which wakes up then, takes it back ([`Lock::release_of`]). Order:
-//! [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`].
+//! [`EXEC`], [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`].
 
 use crate::block::Block;
 use crate::sys;
@@ -18,6 +18,9 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 #[derive(Debug)]
 pub struct Lock(AtomicPtr<Block>);
 
+/// Held while a descriptor is inheritable that only the next image may have, and while a task is
+/// made that gets a copy of all descriptors.
+pub static EXEC: Lock = Lock::new();
 /// Guards the list of blocks.
 pub static BLOCKS: Lock = Lock::new();
 /// Guards live patching and late stub memory.
@@ -48,11 +51,14 @@ impl Lock {
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self, block: &Block) -> Option<Guard<'_>> {
-        let owner = ptr::from_ref(block).cast_mut();
+        self.try_lock_for(ptr::from_ref(block).cast_mut())
+    }
+
+    fn try_lock_for(&self, owner: *mut Block) -> Option<Guard<'_>> {
         self.0
             .compare_exchange(ptr::null_mut(), owner, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(Guard(self))
+            .then(|| Guard(self)) // not `then_some`: a guard that is not wanted would release the lock
     }
 
     /// Releases the lock, whoever held it: in the child of a fork, where nobody else is left.
@@ -91,4 +97,24 @@ pub fn wait<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     }
     sys::sleep(SLEEP_NS);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A try that fails leaves the lock with its owner.
+    #[test]
+    fn a_taken_lock_stays_taken() {
+        let lock = Lock::new();
+        lock.0.store(ptr::dangling_mut(), Ordering::Relaxed);
+        let other = ptr::without_provenance_mut(4096);
+        assert!(lock.try_lock_for(other).is_none());
+        assert!(lock.try_lock_for(other).is_none());
+        lock.force_release();
+        let guard = lock.try_lock_for(other);
+        assert!(guard.is_some() && lock.try_lock_for(ptr::dangling_mut()).is_none());
+        drop(guard);
+        assert!(lock.try_lock_for(other).is_some());
+    }
 }

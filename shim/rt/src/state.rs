@@ -68,17 +68,31 @@ pub fn backstop() -> Backstop {
     }
 }
 
-/// Where the statistics go: a path with its NUL, written once at boot.
-pub struct StatsPath {
+/// A path with its NUL, written once at boot.
+pub struct KeptPath {
     bytes: [AtomicU8; 4096],
     len: AtomicUsize,
 }
 
-/// See [`StatsPath`].
-pub static STATS_PATH: StatsPath =
-    StatsPath { bytes: [const { AtomicU8::new(0) }; 4096], len: AtomicUsize::new(0) };
+/// Where the statistics go.
+pub static STATS_PATH: KeptPath = KeptPath::new();
 
-impl StatsPath {
+impl KeptPath {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [const { AtomicU8::new(0) }; 4096], len: AtomicUsize::new(0) }
+    }
+
+    /// Its length without the NUL; 0 if none was set.
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Its address, for the kernel.
+    pub(crate) fn addr(&self) -> u64 {
+        self.bytes.as_ptr().addr() as u64
+    }
+
     /// Keeps `path`, which must leave room for a NUL. Gives false if it does not.
     pub fn set(&self, path: &[u8]) -> bool {
         if path.len() >= self.bytes.len() {
@@ -93,7 +107,7 @@ impl StatsPath {
 
     /// The path with its NUL in `buffer`, or `None` if none was set.
     pub fn get<'a>(&self, buffer: &'a mut [u8; 4096]) -> Option<&'a [u8]> {
-        let len = self.len.load(Ordering::Acquire);
+        let len = self.len();
         if len == 0 {
             return None;
         }

@@ -4,7 +4,7 @@
 use crate::block::{self, Block};
 use crate::patch::each_region;
 use crate::state::{self, LEFT, STATS_PATH};
-use crate::sys;
+use crate::{exe, sys};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ia2_core::text::Text;
 use linux_raw_sys::general::{O_APPEND, O_CREAT, O_WRONLY};
@@ -81,8 +81,12 @@ impl Out {
 }
 
 fn line(out: &mut Out) {
-    let mut exe = [0; 1024];
-    let exe_len = sys::readlink(b"/proc/self/exe\0", &mut exe).unwrap_or(0);
+    let (mut hidden, mut link) = ([0; 4096], [0; 1024]);
+    let exe = exe::hidden(&mut hidden).unwrap_or_else(|| {
+        let len = sys::readlink(b"/proc/self/exe\0", &mut link).unwrap_or(0);
+        link.get(..len).unwrap_or(&[])
+    });
+    let exe = exe.get(..1024).unwrap_or(exe); // an entry has room for so much
     let live = |field: fn(&Block) -> u64| {
         block::all()
             .filter(|block| block.state.load(Ordering::Relaxed) != 0)
@@ -94,7 +98,7 @@ fn line(out: &mut Out) {
     let denied = state::DENIED.load(Ordering::Relaxed).wrapping_add(live(|b| b.denied.get()));
     let text = out.entry();
     text.str("{\"schema\":\"ia2.stats/1\",\"pid\":").dec(sys::getpid() as u64);
-    text.str(",\"exe\":").json(exe.get(..exe_len).unwrap_or(&[]));
+    text.str(",\"exe\":").json(exe);
     let text = out.entry();
     text.str(",\"sites\":{\"found\":").dec(state::FOUND.load(Ordering::Relaxed));
     text.str(",\"patched\":").dec(state::PATCHED.load(Ordering::Relaxed));

@@ -138,6 +138,20 @@ pub fn readlink(path: &[u8], buffer: &mut [u8]) -> Result<usize, i32> {
         .map(|len| len as usize)
 }
 
+/// readlinkat(2) of the path at an address that may be the program's.
+///
+/// # Errors
+/// As the call.
+pub fn readlink_at(folder: i32, path: u64, buffer: &mut [u8]) -> Result<usize, i32> {
+    let (to, len) = (buffer.as_mut_ptr().addr(), buffer.len());
+    check(call!(__NR_readlinkat, i64::from(folder), path, to, len)).map(|len| len as usize)
+}
+
+/// Whether a task is one of this process, by tgkill(2) without a signal.
+pub fn is_own_thread(id: u32) -> bool {
+    call!(__NR_tgkill, getpid(), id, 0) == 0
+}
+
 /// getpid(2).
 #[must_use]
 pub fn getpid() -> i32 {

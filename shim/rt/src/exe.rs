@@ -1,0 +1,136 @@
+//! `/proc/self/exe`, where the kernel would name the loader.
+//!
+//! The loader tells the kernel which program it has loaded, but that takes CAP_CHECKPOINT_RESTORE. In a
+//! process without it, the calls that take a path come here first. A path that ends in `exe` is
+//! asked where it leads to, and if that is the loader, the program's path takes its place: so
+//! `/proc/self/exe`, `/proc/<pid>/exe`, `/proc/self/task/<tid>/exe` and the like are the program,
+//! also relative to a descriptor.
+//!
+//! What remains to be seen: a symbolic link with another name that leads there, the same link of
+//! *another* process under the shim, and a program whose file has another path by now.
+
+use crate::abi::errno::{EFAULT, EINVAL};
+use crate::block::Block;
+use crate::state::KeptPath;
+use crate::{sys, usermem};
+use ia2_core::nr;
+use ia2_core::regs::Frame;
+use linux_raw_sys::general::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW};
+
+/// The program's path, if the kernel names the loader instead.
+static HIDDEN: KeptPath = KeptPath::new();
+
+/// What the kernel calls the loader.
+const LOADER: &[u8] = b"/memfd:ia2-loader (deleted)";
+
+/// Keeps the program's path, for boot.
+pub fn hide(path: &[u8]) {
+    // A path too long for the kernel was never given by it.
+    let _ = HIDDEN.set(path);
+}
+
+/// The program's path, if the kernel names the loader instead.
+pub fn hidden(buffer: &mut [u8; 4096]) -> Option<&[u8]> {
+    HIDDEN.get(buffer).and_then(|path| path.split_last()).map(|(_, path)| path)
+}
+
+/// A path that leads to the program, with its NUL.
+pub fn path(buffer: &mut [u8; 4096]) -> &[u8] {
+    HIDDEN.get(buffer).unwrap_or(b"/proc/self/exe\0")
+}
+
+/// Whether the shim looks at call `nr` in a process whose program is hidden.
+pub fn is_looked_at(nr: u32) -> bool {
+    HIDDEN.len() != 0 && path_argument(nr).is_some()
+}
+
+/// Which argument of a call is a path that is followed.
+fn path_argument(nr: u32) -> Option<usize> {
+    match nr {
+        nr::OPEN | nr::STAT | nr::ACCESS | nr::READLINK => Some(0),
+        nr::OPENAT
+        | nr::NEWFSTATAT
+        | nr::READLINKAT
+        | nr::FACCESSAT
+        | nr::STATX
+        | nr::OPENAT2
+        | nr::FACCESSAT2 => Some(1),
+        _ => None,
+    }
+}
+
+/// Whether the call is about the last link of its path, and not what that leads to.
+fn stops_at_link(nr: u32, args: [u64; 6]) -> bool {
+    match nr {
+        nr::OPEN => args[1] as u32 & O_NOFOLLOW != 0,
+        nr::OPENAT => args[2] as u32 & O_NOFOLLOW != 0,
+        nr::STATX => args[2] as u32 & AT_SYMLINK_NOFOLLOW != 0,
+        nr::NEWFSTATAT | nr::FACCESSAT2 => args[3] as u32 & AT_SYMLINK_NOFOLLOW != 0,
+        // `struct open_how`: flags, mode, and how to resolve, of which all but 0 refuse such links.
+        nr::OPENAT2 => usermem::read::<u64>(args[2]).map_or(true, |flags| {
+            let resolve = args[2].checked_add(16).ok_or(EFAULT).and_then(usermem::read::<u64>);
+            flags & u64::from(O_NOFOLLOW) != 0 || resolve != Ok(0)
+        }),
+        _ => false,
+    }
+}
+
+/// Makes the call of `frame` if it is about the hidden program. Answers whether it was.
+pub fn call(block: &Block, frame: &Frame) -> bool {
+    let (nr, mut args) = (frame.nr(), frame.args());
+    let Some(at) = path_argument(nr).filter(|_| HIDDEN.len() != 0) else { return false };
+    let folder = if at == 1 { args[0] as i32 } else { AT_FDCWD };
+    let [first, second, ..] = args;
+    let path = if at == 1 { second } else { first };
+    if !leads_here(folder, path) || stops_at_link(nr, args) {
+        return false;
+    }
+    if matches!(nr, nr::READLINK | nr::READLINKAT) {
+        let [_, b, c, d, ..] = args;
+        let result = if at == 0 { read_link(b, c) } else { read_link(c, d) };
+        block.done(result.map_or_else(|errno| -i64::from(errno), u64::cast_signed));
+        return true;
+    }
+    // An absolute path: the folder does not matter.
+    if let Some(slot) = args.get_mut(at) {
+        *slot = HIDDEN.addr();
+    }
+    block.pass_args(args);
+    true
+}
+
+/// readlink(2), of a link that is there.
+fn read_link(to: u64, size: u64) -> Result<u64, i32> {
+    let room = usize::try_from(size as i32).ok().filter(|size| *size != 0).ok_or(EINVAL)?;
+    let len = HIDDEN.len().min(room);
+    usermem::copy(to, HIDDEN.addr(), len).map(|()| len as u64)
+}
+
+/// The address of the path to take instead of the one at `path`, if that leads to the loader of this
+/// process.
+pub fn instead(folder: i32, path: u64) -> Option<u64> {
+    (HIDDEN.len() != 0 && leads_here(folder, path)).then(|| HIDDEN.addr())
+}
+
+fn leads_here(folder: i32, path: u64) -> bool {
+    let mut buffer = [0u8; 4096];
+    let Ok(len) = usermem::string(path, &mut buffer) else { return false };
+    let text = buffer.get(..len).unwrap_or(&[]);
+    if text.rsplit(|byte| *byte == b'/').next() != Some(b"exe") {
+        return false;
+    }
+    let mut link = [0u8; LOADER.len() + 1];
+    let len = sys::readlink_at(folder, path, &mut link).unwrap_or(0);
+    link.get(..len) == Some(LOADER) && !is_anothers(text)
+}
+
+/// Whether an absolute path names a process, and not this one.
+fn is_anothers(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/proc/") else { return false };
+    let name = rest.split(|byte| *byte == b'/').next().unwrap_or(&[]);
+    let number = name.iter().try_fold(0u32, |value, byte| {
+        let digit = char::from(*byte).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(digit)
+    });
+    number.is_some_and(|id| !sys::is_own_thread(id))
+}
