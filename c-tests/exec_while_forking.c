@@ -21,7 +21,7 @@ static void *executes(void *unused) {
     char *argv[] = {"true", big, 0};
     while (!stop) {
         execv("/bin/true", argv);
-        if (errno != E2BIG) printf("execv: %s\n", strerror(errno));
+        if (errno != E2BIG) say("execv: %s", errno_name(errno));
     }
     return unused;
 }
@@ -48,7 +48,6 @@ int main(int argc, char **argv) {
     }
     stop = 1;
     pthread_join(thread, 0);
-    printf("programs with a descriptor too many: %d\n", more);
-    puts("EXIT-SUCCESS");
-    return 0;
+    say("programs with a descriptor too many: %d", more);
+    done();
 }

@@ -38,6 +38,10 @@ pub const TABLE_LEN: u64 = TABLE_NUMBERS + 2;
 /// round up to two pages).
 pub const WINDOW_END: u64 = TABLE + 2 * PAGE;
 
+/// What is the shim's and the loader's alone: the 4 GiB that begin with the gate. No program may bring
+/// text of its own to these addresses.
+pub const RESERVED: core::ops::Range<u64> = GATE..GATE + (1 << 32);
+
 /// Address of the table entry for a site whose number is `nr`, or unknown.
 #[must_use]
 pub const fn table_entry(nr: Option<u32>) -> u64 {

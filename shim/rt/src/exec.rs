@@ -28,16 +28,17 @@
 //! unmaps it.
 
 use crate::abi::errno::{
-    E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENODEV, ENOENT, ENOEXEC, ENXIO,
+    E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENODEV, ENOENT, ENOEXEC, ENXIO, EPERM,
 };
 use crate::abi::{SIG_IGN, SigAction};
 use crate::block::Block;
 use crate::state::{self, Backstop};
 use crate::{exe, lock, sys, usermem};
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 use ia2_core::elf::{ENTRY_LEN, HEADER_LEN, Header, Table};
 use ia2_core::handover::{Handover, LOADER_FD};
-use ia2_core::layout::EMPTY_PATH;
+use ia2_core::layout::{EMPTY_PATH, RESERVED};
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::script::{self, NoScript};
@@ -292,17 +293,7 @@ fn follow(made: &mut Made, list: &mut Builder, name: u64, call: &Call) -> Result
 
 /// Whether the file is a program that the loader can map, and its interpreter one that can be run.
 fn check_program(fd: i32, head: &[u8]) -> Result<(), i32> {
-    let header = Header::read(head).map_err(|_| ENOEXEC)?;
-    let mut table = [0u8; 64 * ENTRY_LEN];
-    let len = (header.table.end - header.table.start) as usize;
-    // A program with more headers is not looked at closer: the loader will say what is wrong.
-    let Some(table) = table.get_mut(..len) else { return Ok(()) };
-    if sys::pread(fd, table, header.table.start)? != len {
-        return Err(ENOEXEC);
-    }
-    let table = Table(table);
-    table.extent().map_err(|_| ENOEXEC)?;
-    let Some(range) = table.interpreter() else { return Ok(()) };
+    let Some(range) = check_image(fd, head)? else { return Ok(()) };
     let mut path = [0u8; PATH_MAX];
     let len = usize::try_from(range.end - range.start).map_err(|_| ENOEXEC)?;
     let path = path.get_mut(..len).ok_or(ENOEXEC)?;
@@ -314,10 +305,31 @@ fn check_program(fd: i32, head: &[u8]) -> Result<(), i32> {
     let mut head = [0u8; HEADER_LEN];
     let checked = sys::may_execute(interpreter).and_then(|()| {
         sys::pread(interpreter, &mut head, 0)?;
-        Header::read(&head).map(|_| ()).map_err(|_| ELIBBAD)
+        let checked = check_image(interpreter, &head);
+        checked.map_err(|errno| if errno == ENOEXEC { ELIBBAD } else { errno })
     });
     sys::close(interpreter);
-    checked
+    checked.map(|_| ())
+}
+
+/// Whether the file, which begins with `head`, is one that can be mapped. Answers where the path of its
+/// interpreter is.
+fn check_image(fd: i32, head: &[u8]) -> Result<Option<Range<u64>>, i32> {
+    let header = Header::read(head).map_err(|_| ENOEXEC)?;
+    let mut table = [0u8; 64 * ENTRY_LEN];
+    let len = (header.table.end - header.table.start) as usize;
+    // A program with more headers is not looked at closer: the loader will say what is wrong.
+    let Some(table) = table.get_mut(..len) else { return Ok(None) };
+    if sys::pread(fd, table, header.table.start)? != len {
+        return Err(ENOEXEC);
+    }
+    let table = Table(table);
+    let extent = table.extent().map_err(|_| ENOEXEC)?;
+    // Its calls from there would pass the filter.
+    if header.fixed && extent.start < RESERVED.end && RESERVED.start < extent.end {
+        return Err(EPERM);
+    }
+    Ok(table.interpreter())
 }
 
 /// Entries of the list at `argv`.
