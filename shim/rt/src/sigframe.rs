@@ -15,13 +15,13 @@
 //! ```
 //! (arch/x86/kernel/signal.c `get_sigframe`, signal_64.c `x64_setup_rt_frame`.)
 
-#![allow(unsafe_code, reason = "the frame's address becomes the kernel's stack pointer")]
+#![allow(unsafe_code, reason = "the frame is edited where the kernel will find it")]
 
 use crate::abi::errno::EFAULT;
 use crate::abi::{SigAction, SigFrame, SigInfo, UContext, sa};
-use crate::block::{Block, ExitKind, ReturnFrame};
+use crate::block::{Block, ExitKind};
 use crate::{boundary, entry, usermem};
-use core::mem::{MaybeUninit, size_of};
+use core::mem::{offset_of, size_of};
 use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM};
 
 const RED_ZONE: u64 = 128;
@@ -32,11 +32,30 @@ const SW_RESERVED: u64 = 464;
 /// First of them if there is an extension: `FP_XSTATE_MAGIC1`.
 const FP_XSTATE_MAGIC1: u64 = 0x4650_5853;
 
-/// Copies the frame to the program's stack. Gives its address there.
+/// Copies the frame to the program's stack. Gives its address there. `uc` is the kernel's, and stays as
+/// it is.
 ///
 /// # Errors
 /// EFAULT if there is no room for it: then the kernel would have raised SIGSEGV.
-pub fn push(block: &Block, info: &SigInfo, uc: &UContext, action: &SigAction) -> Result<u64, i32> {
+pub fn push(
+    block: &Block,
+    info: &SigInfo,
+    uc: &mut UContext,
+    action: &SigAction,
+) -> Result<u64, i32> {
+    // What differs in the copy is put in place for a moment: a copy less.
+    let kernels = (uc.fpstate, uc.stack, uc.sigmask);
+    let pushed = push_edited(block, info, uc, action);
+    (uc.fpstate, uc.stack, uc.sigmask) = kernels;
+    pushed
+}
+
+fn push_edited(
+    block: &Block,
+    info: &SigInfo,
+    uc: &mut UContext,
+    action: &SigAction,
+) -> Result<u64, i32> {
     let altstack = block.altstack.get();
     let on_altstack = altstack.contains(uc.rsp);
     let mut sp = uc.rsp.wrapping_sub(RED_ZONE);
@@ -45,20 +64,21 @@ pub fn push(block: &Block, info: &SigInfo, uc: &UContext, action: &SigAction) ->
     }
     let switched = altstack.size != 0 && sp == altstack.sp.wrapping_add(altstack.size);
 
-    let mut copy = SigFrame { pretcode: action.restorer, uc: *uc, info: *info };
     if uc.fpstate != 0 {
         let len = fpstate_len(uc.fpstate)?;
         sp = sp.wrapping_sub(len as u64) & !63;
-        copy.uc.fpstate = sp;
         usermem::copy(sp, uc.fpstate, len)?;
+        uc.fpstate = sp;
     }
     sp = (sp.wrapping_sub(size_of::<SigFrame>() as u64) & !15).wrapping_sub(8);
     if (on_altstack || switched) && !(AltStack { flags: 0, ..altstack }).contains(sp) {
         return Err(EFAULT); // the alternate stack overflows
     }
-    copy.uc.stack = altstack;
-    copy.uc.sigmask |= block.blocked_held.get();
-    usermem::write(sp, &copy)?;
+    uc.stack = altstack;
+    uc.sigmask |= block.blocked_held.get();
+    usermem::write(sp, &action.restorer)?;
+    usermem::write(sp.wrapping_add(offset_of!(SigFrame, uc) as u64), uc)?;
+    usermem::write(sp.wrapping_add(offset_of!(SigFrame, info) as u64), info)?;
     if altstack.flags & SS_AUTODISARM != 0 {
         block.altstack.set(AltStack::NONE);
     }
@@ -75,11 +95,16 @@ pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
     let rsp = block.frame.get().rsp;
     block.exit_kind.set(ExitKind::SigReturn);
     block.exit_target.set(entry::sigreturn_addr());
-    let Ok(mut frame) = usermem::read::<SigFrame>(rsp.wrapping_sub(8)) else {
+    let copy = block.return_frame.as_ptr();
+    let to = copy.expose_provenance() as u64;
+    if usermem::copy(to, rsp.wrapping_sub(8), size_of::<SigFrame>()).is_err() {
         // The kernel finds the same, and raises SIGSEGV.
         block.return_rsp.set(rsp);
         return;
-    };
+    }
+    // SAFETY: the frame begins the copy, has just been filled, and is integers; signals are deferred
+    // while the shim runs, so nobody else of this thread looks at it.
+    let frame = unsafe { &mut *copy.cast::<SigFrame>() };
     block.blocked_held.set(frame.uc.sigmask & HELD);
     frame.uc.sigmask &= !HELD;
     // As the kernel's restore_altstack: errors are not reported.
@@ -88,6 +113,5 @@ pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
     }
     frame.uc.stack = block.kernel_altstack();
     boundary::resume(&mut frame.uc);
-    block.return_frame.set(MaybeUninit::new(ReturnFrame { frame }));
-    block.return_rsp.set(block.return_frame.as_ptr().addr() as u64 + 8);
+    block.return_rsp.set(to + 8);
 }

@@ -17,8 +17,8 @@ struct Arena {
     end: AtomicU64,
     /// First free slot; below `start` if the arena is not in use.
     next: AtomicU64,
-    /// 1 if made at start, with the slots in the order of their sites; 0 if made late.
-    sorted: AtomicU64,
+    /// 1 if all its slots were filled before it was made known; 0 if they are taken one by one.
+    whole: AtomicU64,
 }
 
 const MAX: usize = 256;
@@ -27,7 +27,7 @@ static ARENAS: [Arena; MAX] = [const {
         start: AtomicU64::new(0),
         end: AtomicU64::new(0),
         next: AtomicU64::new(0),
-        sorted: AtomicU64::new(0),
+        whole: AtomicU64::new(0),
     }
 }; MAX];
 static LEN: AtomicUsize = AtomicUsize::new(0);
@@ -41,8 +41,7 @@ fn arenas() -> impl Iterator<Item = &'static Arena> {
     ARENAS.iter().take(LEN.load(Ordering::Acquire))
 }
 
-/// Makes an arena known whose slots below `next` are filled, in the order of their sites. False if
-/// there is no room for it.
+/// Makes an arena known whose slots below `next` are filled. False if there is no room for it.
 ///
 /// The caller holds [`crate::lock::PATCH`], or is boot.
 pub fn register(start: u64, end: u64, next: u64) -> bool {
@@ -50,7 +49,7 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
     let Some(index) = ARENAS.iter().position(is_free) else { return false };
     let Some(arena) = ARENAS.get(index) else { return false };
     arena.end.store(end, Ordering::Relaxed);
-    arena.sorted.store(u64::from(next != start), Ordering::Relaxed);
+    arena.whole.store(u64::from(next != start), Ordering::Relaxed);
     arena.start.store(start, Ordering::Release);
     arena.next.store(next, Ordering::Release);
     LEN.fetch_max(index + 1, Ordering::Release);
@@ -60,7 +59,7 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
 /// Gives up the arenas that no patch leads to any more: their text is unmapped, or other text is there
 /// now, so no thread can be in their stubs. The caller holds [`crate::lock::PATCH`].
 pub fn sweep() {
-    for arena in arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) != 0) {
+    for arena in arenas().filter(|arena| arena.whole.load(Ordering::Relaxed) != 0) {
         let (start, next) =
             (arena.start.load(Ordering::Relaxed), arena.next.load(Ordering::Relaxed));
         let in_use = |index: u64| {
@@ -92,34 +91,54 @@ pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
 }
 
 /// The slot that runs the instruction at `addr`, if a patch covers it.
+///
+/// The patch itself tells: its jump, which stands at `addr` or not far before, leads to the slot.
 #[must_use]
 pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
-    arenas()
-        .find_map(|arena| {
-            let start = arena.start.load(Ordering::Relaxed);
-            let slots = arena.next.load(Ordering::Relaxed).saturating_sub(start) / STUB_SLOT;
-            let header = |index: u64| {
-                let slot = start + index * STUB_SLOT;
-                usermem::read::<u64>(slot).ok().map(|word| (slot, StubHeader::unpack(word)))
-            };
-            let covers = |found: &(u64, StubHeader)| found.1.covers().contains(&addr);
-            if arena.sorted.load(Ordering::Relaxed) == 0 {
-                return (0..slots).filter_map(header).find(covers);
+    let code = Window::around(addr)?;
+    (0..=Window::BACK).find_map(|back| {
+        let start = addr - back as u64;
+        let target = match *code.0.get(Window::BACK - back..)? {
+            [0xe9, a, b, c, d, ..] => jump_target(start, [a, b, c, d]),
+            [0xeb, distance, ..] if back == 0 => {
+                let island = (start + 2).wrapping_add_signed(distance.cast_signed().into());
+                match usermem::read::<[u8; 8]>(island) {
+                    Ok([0xe9, a, b, c, d, _, _, _]) => jump_target(island, [a, b, c, d]),
+                    _ => return None,
+                }
             }
-            // The first slot whose site is at or past the address, or the one before it.
-            let (mut low, mut high) = (0, slots);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if header(middle)?.1.site < addr { low = middle + 1 } else { high = middle }
-            }
-            [low.checked_sub(1), (low < slots).then_some(low)]
-                .into_iter()
-                .flatten()
-                .filter_map(header)
-                .find(covers)
-        })
-        // The text may have been unmapped, and other code be there now.
-        .filter(|(slot, header)| is_in_place(*slot, *header))
+            _ => return None,
+        };
+        let (slot, header) = header_at(target)?;
+        let covered = header.covers();
+        let is_it = target == slot + STUB_CODE && covered.start == start && covered.contains(&addr);
+        is_it.then_some((slot, header))
+    })
+}
+
+/// Where a `jmp rel32` at `addr` leads.
+fn jump_target(addr: u64, distance: [u8; 4]) -> u64 {
+    addr.wrapping_add(5).wrapping_add_signed(i32::from_le_bytes(distance).into())
+}
+
+/// The bytes around an address; zeros where nothing is mapped.
+struct Window([u8; 24]);
+
+impl Window {
+    /// How many of them lie before: a patch is no longer than that.
+    const BACK: usize = 16;
+
+    fn around(addr: u64) -> Option<Self> {
+        let mut window = Self([0; 24]);
+        let from = addr.checked_sub(Self::BACK as u64)?;
+        // The pages on both sides of an edge, each for itself.
+        let edge = (4096 - from as usize % 4096).min(window.0.len());
+        let (first, second) = window.0.split_at_mut(edge);
+        for (to, from) in [(first, from), (second, from.checked_add(edge as u64)?)] {
+            let _ = usermem::copy(to.as_mut_ptr().addr() as u64, from, to.len());
+        }
+        Some(window)
+    }
 }
 
 /// Whether the patch that leads to `slot` is still there.
@@ -127,10 +146,7 @@ pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
 pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
     let start = header.covers().start;
     match usermem::read::<[u8; 8]>(start) {
-        Ok([0xe9, a, b, c, d, ..]) => {
-            let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
-            start.wrapping_add(5).wrapping_add_signed(distance) == slot + STUB_CODE
-        }
+        Ok([0xe9, a, b, c, d, ..]) => jump_target(start, [a, b, c, d]) == slot + STUB_CODE,
         Ok([0xeb, ..]) => start == header.site,
         _ => false,
     }
@@ -139,7 +155,7 @@ pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
 /// The late stubs in use whose patches lie in `start..end`. The caller holds
 /// [`crate::lock::PATCH`].
 pub fn late_in(start: u64, end: u64) -> impl Iterator<Item = (u64, StubHeader)> {
-    let late = arenas().filter(|arena| arena.sorted.load(Ordering::Relaxed) == 0);
+    let late = arenas().filter(|arena| arena.whole.load(Ordering::Relaxed) == 0);
     late.flat_map(move |arena| {
         let first = arena.start.load(Ordering::Relaxed);
         let slots = arena.next.load(Ordering::Relaxed).saturating_sub(first) / STUB_SLOT;
@@ -164,7 +180,7 @@ pub fn retire(slot: u64, header: StubHeader) {
 pub fn take(site: u64) -> Option<u64> {
     let near = |arena: &&Arena| {
         let next = arena.next.load(Ordering::Relaxed);
-        arena.sorted.load(Ordering::Relaxed) == 0
+        arena.whole.load(Ordering::Relaxed) == 0
             && next < arena.end.load(Ordering::Relaxed)
             && next.abs_diff(site) < REACH
     };

@@ -24,6 +24,13 @@ core::arch::global_asm!(
     "mov eax, 2",
     "cmp dword ptr gs:[{fault_blocked}], 0",
     "jne 2f",
+    "cmp rdx, 8", // most of them are one word, and `rep` takes its time to start
+    "jne 1f",
+    "mov rcx, [rsi]",
+    "mov [rdi], rcx",
+    "xor eax, eax",
+    "ret",
+    "1:",
     "mov rcx, rdx",
     "rep movsb",
     "xor eax, eax",
@@ -69,7 +76,7 @@ unsafe impl Plain for crate::abi::SigAction {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigInfo {}
 // SAFETY: structure of integers.
-unsafe impl Plain for crate::abi::SigFrame {}
+unsafe impl Plain for crate::abi::UContext {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::CloneArgs {}
 // SAFETY: structure of integers.
