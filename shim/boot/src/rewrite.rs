@@ -12,10 +12,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::Ordering;
-use ia2_core::layout::STUB_SLOT;
+use ia2_core::layout::{ORIGINAL, STUB_SLOT};
 use ia2_core::site::Refusal;
 use ia2_plan::cache::{Cache, Entry};
-use ia2_plan::plan::{self, Site};
+use ia2_plan::plan::{self, Patch, Site};
 use ia2_plan::stub::{self, Write};
 use ia2_rt::state::{self, LEFT, Left};
 use ia2_rt::sys;
@@ -166,10 +166,11 @@ unsafe fn patch_group(
 ) {
     let slots: usize =
         group.iter().map(|(_, sites)| sites.iter().filter(|s| s.outcome.is_ok()).count()).sum();
-    let len = (slots as u64 * STUB_SLOT).next_multiple_of(4096);
+    let len = (slots as u64 * (STUB_SLOT + ORIGINAL)).next_multiple_of(4096);
     let Some((first, _)) = group.first() else { return };
     let arena = if slots == 0 { None } else { map_arena(first, len, mapped) };
     let mut next = arena.as_ref().map_or(0, |arena| arena.start);
+    let mut under = Vec::with_capacity(slots);
     for (object, sites) in group.iter_mut() {
         for site in sites {
             let stub = site.outcome.and_then(|patch| match arena {
@@ -180,6 +181,7 @@ unsafe fn patch_group(
                 Ok(stub) => {
                     // SAFETY: the arena is writable, ours, and has a slot for every patch.
                     unsafe { put(next, &stub.bytes) };
+                    under.extend(site.outcome.map(|patch| bytes_under(&patch)));
                     next += STUB_SLOT;
                 }
                 Err(reason) => {
@@ -190,6 +192,8 @@ unsafe fn patch_group(
         }
     }
     let Some(arena) = arena else { return };
+    // SAFETY: as above; there is room for as many of these as slots, behind them.
+    unsafe { put(next, under.as_flattened()) };
     let usable = sys::mprotect(arena.start, arena.len, PROT_READ | PROT_EXEC).is_ok()
         && ia2_rt::stub::register(arena.start, arena.start + arena.len, next);
     // The stubs lie in the order of the sites.
@@ -209,6 +213,16 @@ unsafe fn patch_group(
             slot = unsafe { patch_text(text, inside, object.bias, slot, usable, left) };
         }
     }
+}
+
+/// The text that a patch covers, from its first byte, as far as the patch changes it.
+fn bytes_under(patch: &Patch) -> [u8; ORIGINAL as usize] {
+    let mut bytes = [0; ORIGINAL as usize];
+    // Where the `SYSCALL` is not overwritten, it follows.
+    for (to, from) in bytes.iter_mut().zip(patch.old.iter().chain(&[0x0f, 0x05])) {
+        *to = *from;
+    }
+    bytes
 }
 
 /// Patches the sites in one mapping, whose stubs begin at `slot`, if those are `usable`. Answers

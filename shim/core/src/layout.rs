@@ -57,6 +57,10 @@ pub const fn table_entry(nr: Option<u32>) -> u64 {
 /// leads to the slot's header by masking.
 pub const STUB_SLOT: u64 = 64;
 
+/// Bytes that are kept of the text under each patch that was made at once with others, in the order of
+/// their slots and behind these: from the first byte that the patch covers.
+pub const ORIGINAL: u64 = 16;
+
 /// Offset of the first instruction in a slot; the header before it is one [`StubHeader`].
 pub const STUB_CODE: u64 = 8;
 
@@ -101,17 +105,20 @@ impl StubHeader {
         }
     }
 
+    /// In `after_len`: the patch was taken back. More than any patch moves.
+    const RETIRED: u8 = 16;
+
     /// The header of a stub whose patch was taken back. It still tells where a thread inside the
-    /// stub is in the program. For stubs without a tail, as all late ones are.
+    /// stub is in the program.
     #[must_use]
     pub const fn retired(self) -> Self {
-        Self { after: 0, after_len: 31, ..self }
+        Self { after_len: self.after_len | Self::RETIRED, ..self }
     }
 
     /// Whether the patch was taken back.
     #[must_use]
     pub const fn is_retired(self) -> bool {
-        self.after == 0 && self.after_len != 0
+        self.after_len >= Self::RETIRED
     }
 
     /// The program's addresses whose instructions run in the slot instead: from the first byte

@@ -39,10 +39,9 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         },
         nr::MPROTECT | nr::PKEY_MPROTECT => {
             let writable = args[2] as u32 & PROT_WRITE != 0;
-            if writable && state::LATE_PATCHES.load(Ordering::Relaxed) {
-                block.done(patch::make_writable(block, frame.nr(), args));
-            } else {
-                block.pass();
+            match writable.then(|| patch::make_writable(block, frame.nr(), args)).flatten() {
+                Some(result) => block.done(result),
+                None => block.pass(),
             }
         }
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),

@@ -34,9 +34,11 @@
 use crate::abi::UContext;
 use crate::block::Block;
 use crate::state::{self, Left};
-use crate::{lock, stub, sys, usermem};
+use crate::stub::{self, InUse};
+use crate::{lock, sys, usermem};
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use ia2_core::late;
+use ia2_core::layout::{ORIGINAL, StubHeader};
 use ia2_core::maps::Region;
 use ia2_core::regs::Frame;
 use ia2_core::site::Refusal;
@@ -88,7 +90,6 @@ pub fn late(block: &Block, site: u64, frame: &Frame) {
     match try_late(site, frame) {
         Ok(()) => {
             state::PATCHED.fetch_add(1, Ordering::Relaxed);
-            state::LATE_PATCHES.store(true, Ordering::Relaxed);
         }
         Err(reason) => {
             if !state::LEFT.add(Left { addr: site, reason }) {
@@ -122,35 +123,57 @@ fn try_late(site: u64, frame: &Frame) -> Result<(), Refusal> {
     write_live(start, &jump, mapping.prot)
 }
 
-/// An mprotect(2) or pkey_mprotect(2) that may make late patches writable: takes them back before, for
-/// a JIT that changes an operand in place must find its own bytes there. The lock is held until the
-/// call is made, so that no other thread patches in between.
-pub fn make_writable(block: &Block, number: u32, args: [u64; 6]) -> i64 {
-    let _guard = lock::PATCH.lock(block);
+/// An mprotect(2) or pkey_mprotect(2) that makes text writable: takes the patches in it back before, for
+/// whoever changes an operand in place must find the program's own bytes there. The lock is held until
+/// the call is made, so that no other thread patches in between. `None` if there are no patches, and
+/// the call is still to be made.
+pub fn make_writable(block: &Block, number: u32, args: [u64; 6]) -> Option<i64> {
     let [addr, len, ..] = args;
     // The kernel rounds the length up to whole pages.
-    take_back(addr, addr.saturating_add(len).saturating_add(4095) & !4095);
-    sys::pass(number, args)
-}
-
-fn take_back(start: u64, end: u64) {
-    for (slot, header) in stub::late_in(start, end) {
-        let len = usize::from(header.reenter) - ia2_core::layout::STUB_CODE as usize;
-        let at = header.covers().start;
-        if let (true, Some(old)) = (stub::is_in_place(slot, header), original(slot, header, len))
-            && let Some(mapping) = mapping_of(at)
-        {
-            // What fails here leaves the jump, whose target stays: no worse than before.
-            let _ = write_live(at, &old, mapping.prot);
-        }
-        stub::retire(slot, header);
-        state::FOUND.fetch_sub(1, Ordering::Relaxed);
-        state::PATCHED.fetch_sub(1, Ordering::Relaxed);
+    let end = addr.saturating_add(len).saturating_add(4095) & !4095;
+    // Text that is being patched now was not yet, when this call was made.
+    if block.guest.get() || !stub::may_be_in(addr, end) {
+        return None;
     }
+    let _guard = lock::PATCH.lock(block);
+    stub::all_in(addr, end).for_each(|patch| take_back(&patch));
+    Some(sys::pass(number, args))
 }
 
-/// The first five bytes of the instruction that moved to `slot`.
-fn original(slot: u64, header: ia2_core::layout::StubHeader, len: usize) -> Option<[u8; 5]> {
+/// Puts the program's bytes back. They are those of whole instructions, but the last of them may be cut
+/// off: a `SYSCALL` that the patch left in place. An island of form D stays: a thread may be on its way
+/// to it.
+fn take_back(patch: &InUse) {
+    let InUse { slot, header, original } = *patch;
+    let covered = header.covers();
+    let mut bytes = [0; ORIGINAL as usize];
+    let len = match original {
+        Some(kept) => {
+            let len = bytes.len().min((covered.end - covered.start) as usize);
+            usermem::copy(bytes.as_mut_ptr().addr() as u64, kept, len).map(|()| len).ok()
+        }
+        None => moved(slot, header).map(|moved| {
+            for (to, from) in bytes.iter_mut().zip(moved) {
+                *to = from;
+            }
+            moved.len()
+        }),
+    };
+    if let Some(old) = len.and_then(|len| bytes.get(..len))
+        && stub::is_in_place(slot, header)
+        && let Some(mapping) = mapping_of(covered.start)
+    {
+        // What fails here leaves the jump, whose target stays: no worse than before.
+        let _ = write_live(covered.start, old, mapping.prot);
+    }
+    stub::retire(slot, header);
+    state::FOUND.fetch_sub(1, Ordering::Relaxed);
+    state::PATCHED.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// The first five bytes of the instruction that moved to `slot`, a late one.
+fn moved(slot: u64, header: StubHeader) -> Option<[u8; 5]> {
+    let len = usize::from(header.reenter) - ia2_core::layout::STUB_CODE as usize;
     let moved = slot + ia2_core::layout::STUB_CODE;
     let mut bytes = usermem::read::<[u8; 8]>(moved).ok()?;
     if let [0x48 | 0x4c, 0x8d, modrm, a, b, c, d, _] = bytes
@@ -223,10 +246,10 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
 }
 
 /// The protocol of the module's text.
-fn write_live(addr: u64, new: &[u8; 5], prot: u32) -> Result<(), Refusal> {
+fn write_live(addr: u64, new: &[u8], prot: u32) -> Result<(), Refusal> {
     let page = addr & !4095;
-    let len = ((addr + 5 + 4095) & !4095) - page;
-    let [first, tail @ ..] = *new;
+    let len = ((addr + new.len() as u64 + 4095) & !4095) - page;
+    let [first, tail @ ..] = new else { return Ok(()) };
     sync_cores().map_err(|_| Refusal::NotWritable)?;
     sys::mprotect(page, len, prot | PROT_WRITE).map_err(|_| Refusal::NotWritable)?;
     AT.store(addr, Ordering::SeqCst);
@@ -236,7 +259,7 @@ fn write_live(addr: u64, new: &[u8; 5], prot: u32) -> Result<(), Refusal> {
         let tail_is_whole =
             tail.iter().zip(1..).all(|(byte, offset)| store(addr + offset, *byte).is_ok());
         let _ = sync_cores();
-        let first_is_whole = store(addr, first).is_ok();
+        let first_is_whole = store(addr, *first).is_ok();
         let _ = sync_cores();
         tail_is_whole && first_is_whole
     };

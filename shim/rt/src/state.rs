@@ -26,8 +26,6 @@ pub enum Backstop {
 static BACKSTOP: AtomicU8 = AtomicU8::new(Backstop::None as u8);
 /// Live patching is allowed.
 pub static PATCHING: AtomicBool = AtomicBool::new(false);
-/// A site has been patched since start.
-pub static LATE_PATCHES: AtomicBool = AtomicBool::new(false);
 /// The loader is in its slot, so that programs can be executed.
 pub static LOADER: AtomicBool = AtomicBool::new(false);
 /// `IA2_LOG` is set: say on stderr what is refused.

@@ -5,7 +5,7 @@
 
 use crate::{sys, usermem};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use ia2_core::layout::{STUB_CODE, STUB_SLOT, StubHeader};
+use ia2_core::layout::{ORIGINAL, STUB_CODE, STUB_SLOT, StubHeader};
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
@@ -17,8 +17,12 @@ struct Arena {
     end: AtomicU64,
     /// First free slot; below `start` if the arena is not in use.
     next: AtomicU64,
-    /// 1 if all its slots were filled before it was made known; 0 if they are taken one by one.
+    /// 1 if all its slots were filled before it was made known, and the bytes under their patches follow
+    /// them; 0 if they are taken one by one.
     whole: AtomicU64,
+    /// Its sites lie between these addresses.
+    low: AtomicU64,
+    high: AtomicU64,
 }
 
 const MAX: usize = 256;
@@ -28,6 +32,8 @@ static ARENAS: [Arena; MAX] = [const {
         end: AtomicU64::new(0),
         next: AtomicU64::new(0),
         whole: AtomicU64::new(0),
+        low: AtomicU64::new(u64::MAX),
+        high: AtomicU64::new(0),
     }
 }; MAX];
 static LEN: AtomicUsize = AtomicUsize::new(0);
@@ -36,6 +42,23 @@ static LEN: AtomicUsize = AtomicUsize::new(0);
 const LATE_LEN: u64 = 64 << 10;
 /// How far an arena may be from a site: ±2 GiB less a margin for both ends.
 const REACH: u64 = (1 << 31) - (1 << 20);
+
+impl Arena {
+    /// Notes where the site of a slot lies.
+    fn note(&self, slot: u64) {
+        if let Ok(word) = usermem::read::<u64>(slot) {
+            let site = StubHeader::unpack(word).site;
+            self.low.fetch_min(site, Ordering::Relaxed);
+            self.high.fetch_max(site, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a patch of it may touch `start..end`.
+    fn may_touch(&self, start: u64, end: u64) -> bool {
+        self.low.load(Ordering::Relaxed) < end.saturating_add(ORIGINAL)
+            && start < self.high.load(Ordering::Relaxed).saturating_add(ORIGINAL)
+    }
+}
 
 fn arenas() -> impl Iterator<Item = &'static Arena> {
     ARENAS.iter().take(LEN.load(Ordering::Acquire))
@@ -50,6 +73,9 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
     let Some(arena) = ARENAS.get(index) else { return false };
     arena.end.store(end, Ordering::Relaxed);
     arena.whole.store(u64::from(next != start), Ordering::Relaxed);
+    arena.low.store(u64::MAX, Ordering::Relaxed);
+    arena.high.store(0, Ordering::Relaxed);
+    (start..next).step_by(STUB_SLOT as usize).for_each(|slot| arena.note(slot));
     arena.start.store(start, Ordering::Release);
     arena.next.store(next, Ordering::Release);
     LEN.fetch_max(index + 1, Ordering::Release);
@@ -152,24 +178,43 @@ pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
     }
 }
 
-/// The late stubs in use whose patches lie in `start..end`. The caller holds
-/// [`crate::lock::PATCH`].
-pub fn late_in(start: u64, end: u64) -> impl Iterator<Item = (u64, StubHeader)> {
-    let late = arenas().filter(|arena| arena.whole.load(Ordering::Relaxed) == 0);
-    late.flat_map(move |arena| {
+/// A patch in use.
+#[derive(Clone, Copy)]
+pub struct InUse {
+    /// Its slot.
+    pub slot: u64,
+    /// The slot's header.
+    pub header: StubHeader,
+    /// Where [`ORIGINAL`] bytes of the text under it are kept, if they are.
+    pub original: Option<u64>,
+}
+
+/// Whether there may be patches in `start..end`.
+pub fn may_be_in(start: u64, end: u64) -> bool {
+    arenas().any(|arena| arena.may_touch(start, end))
+}
+
+/// The patches in use that touch `start..end`. The caller holds [`crate::lock::PATCH`].
+pub fn all_in(start: u64, end: u64) -> impl Iterator<Item = InUse> {
+    arenas().filter(move |arena| arena.may_touch(start, end)).flat_map(move |arena| {
         let first = arena.start.load(Ordering::Relaxed);
-        let slots = arena.next.load(Ordering::Relaxed).saturating_sub(first) / STUB_SLOT;
-        (0..slots).filter_map(move |index| {
+        let next = arena.next.load(Ordering::Relaxed);
+        let whole = arena.whole.load(Ordering::Relaxed) != 0;
+        (0..next.saturating_sub(first) / STUB_SLOT).filter_map(move |index| {
             let slot = first + index * STUB_SLOT;
             let header = StubHeader::unpack(usermem::read::<u64>(slot).ok()?);
             let covered = header.covers();
-            (!header.is_retired() && covered.start < end && start < covered.end)
-                .then_some((slot, header))
+            let original = whole.then_some(next + index * ORIGINAL);
+            (!header.is_retired() && covered.start < end && start < covered.end).then_some(InUse {
+                slot,
+                header,
+                original,
+            })
         })
     })
 }
 
-/// Marks a late stub as one whose patch is gone. Its code stays: a thread may be in it.
+/// Marks a stub as one whose patch is gone. Its code stays: a thread may be in it.
 pub fn retire(slot: u64, header: StubHeader) {
     write(slot, &header.retired().pack().to_le_bytes());
 }
@@ -221,6 +266,7 @@ pub fn fill(slot: u64, bytes: &[u8; STUB_SLOT as usize]) -> bool {
     };
     let filled = write(slot, bytes);
     if filled {
+        arena.note(slot);
         arena.next.store(slot + STUB_SLOT, Ordering::Release);
     }
     filled
