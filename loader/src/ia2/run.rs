@@ -9,7 +9,7 @@
 //! if it is not found, else the program's own.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -233,6 +233,9 @@ fn settings(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
     }
     if let Some(path) = &arguments.stats {
         let path = std::path::absolute(path).map_err(Failure::own("--stats"))?;
+        // Now, while it can be said: programs start without it as well.
+        let opened = OpenOptions::new().append(true).create(true).open(&path);
+        opened.map_err(Failure::own(&format!("--stats {}", path.display())))?;
         let bytes = path.as_os_str().as_bytes();
         settings.extend_from_slice(&[b"IA2_STATS=", bytes, b"\0"].concat());
     }

@@ -97,8 +97,8 @@ pub(crate) unsafe fn block() -> Result<&'static Block, GiveUp> {
     Ok(block)
 }
 
-/// Makes the configuration known to the live code.
-pub(crate) fn state(config: &Config) {
+/// Makes the configuration known to the live code; `first` in the first process of a tree.
+pub(crate) fn state(config: &Config, first: bool) {
     state::set_backstop(config.backstop);
     state::PATCHING.store(config.patch && config.backstop != Backstop::None, Ordering::Relaxed);
     state::LOG.store(config.log, Ordering::Relaxed);
@@ -113,7 +113,12 @@ pub(crate) fn state(config: &Config) {
     // Now, while it can be said: at the end nobody is left to tell.
     match stats::open() {
         Some(Ok(fd)) => sys::close(fd),
-        Some(Err(errno)) => raw::give_up("IA2_STATS: the file cannot be opened", errno),
+        Some(Err(errno)) if first => raw::give_up("IA2_STATS: the file cannot be opened", errno),
+        // Further down, somebody may have become a user who may not write it, or have another root.
+        // That is no reason for a program not to start.
+        Some(Err(_)) => {
+            STATS_PATH.set(&[]);
+        }
         None => {}
     }
 }

@@ -127,7 +127,7 @@ unsafe fn put_under(
     let block = unsafe { install::block()? };
     // SAFETY: nothing else runs, so nobody executes what is being patched.
     unsafe { patch(&config, &objects, handover.is_none())? };
-    install::state(&config);
+    install::state(&config, handover.is_none());
     install::table(&config);
     install::signals(block, handover)?;
     install::backstop(&config, handover.is_some_and(|handover| handover.confined))?;
