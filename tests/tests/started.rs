@@ -158,16 +158,18 @@ fn a_chain_of_programs_is_covered_to_its_end() {
 #[test]
 fn programs_start_though_the_statistics_cannot_be_written_any_more() {
     let folder = folder();
-    let stats = folder.path().join("stats");
-    let script = "rm -f stats; mkdir stats; exec /bin/echo ran";
+    let place = folder.path().join("place");
+    let stats = place.join("stats");
+    let script = "mv place gone; exec /bin/echo ran";
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", script]).env("LD_PRELOAD", shim()).env("IA2_STATS", &stats);
     let mut started = under(&stats);
     started.args(["/bin/sh", "-c", script]);
     for command in [&mut shell, &mut started] {
+        fs::create_dir(&place).expect("it is not there");
         let ended = run(command.current_dir(&folder), LIMIT).expect("it starts");
         assert_eq!(ended.success().expect("it runs"), "ran\n");
-        fs::remove_dir(&stats).expect("the program made it");
+        fs::remove_dir_all(folder.path().join("gone")).expect("the script moved it");
     }
     let mut wrong = under(folder.path());
     let ended = run(wrong.args(["/bin/echo", "ran"]), LIMIT).expect("ia2 starts");
