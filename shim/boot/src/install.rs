@@ -11,6 +11,7 @@ use ia2_core::handover::Handover;
 use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
 use ia2_core::nr;
 use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
+use ia2_rt::abi::errno::EACCES;
 use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, STATS_PATH};
@@ -206,12 +207,20 @@ pub(crate) fn backstop(config: &Config, confined: bool) -> Result<(), GiveUp> {
         Backstop::Strict => Filter::strict(gate::ALLOWED),
         Backstop::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
     };
-    sys::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        .map_err(GiveUp::because("no_new_privs cannot be set"))?;
     let insns = filter.insns();
     let program = Program { len: insns.len() as u16, filter: insns.as_ptr() };
     let addr = (&raw const program).addr() as u64;
-    match sys::seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr) {
+    let put = || sys::seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
+    let result = match put() {
+        // Without privilege a filter takes no_new_privs, which the program can see; else it does not.
+        Err(EACCES) => {
+            sys::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                .map_err(GiveUp::because("no_new_privs cannot be set"))?;
+            put()
+        }
+        result => result,
+    };
+    match result {
         Ok(0) => Ok(()),
         Ok(_) => Err(GiveUp { what: "a thread has a seccomp filter of its own", errno: 0 }),
         Err(errno) => Err(GiveUp { what: "the seccomp filter was refused", errno }),

@@ -47,6 +47,9 @@ pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Set in every x32 number.
 pub const X32_BIT: u32 = 0x4000_0000;
 
+/// No call at all: the kernel answers ENOSYS, or what a tracer that has put the number there says.
+pub const SKIPPED: u32 = u32::MAX;
+
 /// `SECCOMP_RET_ALLOW`.
 pub const RET_ALLOW: u32 = 0x7fff_0000;
 /// `SECCOMP_RET_TRAP`.
@@ -96,6 +99,8 @@ impl Filter {
         self.push(JEQ, AUDIT_ARCH_X86_64, 1, 0);
         self.push(RET, RET_ENOSYS, 0, 0);
         self.push(LD_W_ABS, NR, 0, 0);
+        self.push(JEQ, SKIPPED, 0, 1);
+        self.push(RET, RET_ALLOW, 0, 0);
         self.push(JGE, X32_BIT, 0, 1);
         self.push(RET, RET_ENOSYS, 0, 0);
     }
@@ -276,7 +281,7 @@ mod tests {
                 assert_eq!(run(&filter, nr, 0x4000_0003, addr), RET_ENOSYS);
             }
             assert_eq!(run(&filter, 0x4000_0000, AUDIT_ARCH_X86_64, addr), RET_ENOSYS);
-            assert_eq!(run(&filter, u32::MAX, AUDIT_ARCH_X86_64, addr), RET_ENOSYS);
+            assert_eq!(run(&filter, u32::MAX - 1, AUDIT_ARCH_X86_64, addr), RET_ENOSYS);
         }
     }
 
@@ -349,6 +354,8 @@ mod tests {
 
     #[test]
     fn negative_numbers_are_enosys_as_natively() {
-        assert_eq!(run(&Filter::strict(ADDRS), -1i32 as u32, AUDIT_ARCH_X86_64, 1), RET_ENOSYS);
+        assert_eq!(run(&Filter::strict(ADDRS), -2i32 as u32, AUDIT_ARCH_X86_64, 1), RET_ENOSYS);
+        // A tracer's result stays.
+        assert_eq!(run(&Filter::strict(ADDRS), -1i32 as u32, AUDIT_ARCH_X86_64, 1), RET_ALLOW);
     }
 }

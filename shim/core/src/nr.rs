@@ -41,6 +41,7 @@ pub const SIGNALFD: u32 = 282;
 pub const SIGNALFD4: u32 = 289;
 pub const DUP3: u32 = 292;
 pub const EXECVEAT: u32 = 322;
+pub const MEMBARRIER: u32 = 324;
 pub const PKEY_MPROTECT: u32 = 329;
 pub const STATX: u32 = 332;
 pub const IO_PGETEVENTS: u32 = 333;
@@ -75,6 +76,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (SIGNALFD, "takes a mask"),
     (SIGNALFD4, "takes a mask"),
     (EXECVEAT, "as execve"),
+    (MEMBARRIER, "the shim has registered itself, the program has not"),
     (PKEY_MPROTECT, "as mprotect"),
     (IO_PGETEVENTS, "takes a mask"),
     (CLONE3, "as clone"),

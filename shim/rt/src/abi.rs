@@ -214,6 +214,7 @@ pub mod errno {
     pub const EFAULT: i32 = 14;
     pub const ENODEV: i32 = 19;
     pub const EINVAL: i32 = 22;
+    pub const ENOSPC: i32 = 28;
     pub const ENAMETOOLONG: i32 = 36;
     pub const ENOSYS: i32 = 38;
     pub const ELOOP: i32 = 40;

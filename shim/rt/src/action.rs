@@ -135,9 +135,12 @@ pub fn for_kernel(sig: u32, wanted: &SigAction) -> SigAction {
     if matches!(wanted.handler, SIG_DFL | SIG_IGN) && !has(HELD, sig) {
         return *wanted;
     }
+    // What the program ignores interrupts no call of it, as far as the kernel restarts calls.
+    let restart = if wanted.handler == SIG_IGN { sa::RESTART } else { 0 };
     SigAction {
         handler: entry::signal_addr(),
-        flags: (wanted.flags & (sa::RESTART | sa::NOCLDSTOP | sa::NOCLDWAIT | sa::EXPOSE_TAGBITS))
+        flags: restart
+            | (wanted.flags & (sa::RESTART | sa::NOCLDSTOP | sa::NOCLDWAIT | sa::EXPOSE_TAGBITS))
             | sa::SIGINFO
             | sa::ONSTACK
             | sa::RESTORER,

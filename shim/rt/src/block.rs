@@ -139,6 +139,8 @@ pub struct Block {
     /// What they were sent with: SIGSEGV, SIGBUS, any other. A slot is written by one handler at a
     /// time, since a signal is blocked while its handler runs.
     pub deferred_info: [Cell<SigInfo>; 3],
+    /// A carrier was raised for the last of them.
+    pub carrying: Cell<bool>,
     /// The kernel's mask for the program, noted when the shim blocks more for itself. A mask with
     /// SIGSYS is never the program's.
     pub program_mask: Cell<SigSet>,

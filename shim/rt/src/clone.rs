@@ -190,6 +190,7 @@ fn prepare(parent: &Block, child: &'static Block, flags: u64) {
     child.in_shim.store(1, Ordering::Relaxed);
     child.deferred.store(0, Ordering::Relaxed);
     child.fault_blocked.store(0, Ordering::Relaxed);
+    child.carrying.set(false);
     child.pending_held.set(0);
     child.blocked_held.set(parent.blocked_held.get());
     // As the kernel: a child of vfork keeps the alternate stack.

@@ -5,10 +5,12 @@
 
 #![allow(unsafe_code, reason = "the entry has the slow path's calling convention")]
 
-use crate::abi::errno::{EBADF, EPERM};
+use crate::abi::errno::{EBADF, ENOSPC, EPERM};
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
-use crate::{action, clone, exe, exec, library, mask, patch, sigframe, stats, sys, usermem};
+use crate::{
+    action, barrier, clone, exe, exec, library, mask, patch, sigframe, stats, sys, usermem,
+};
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
 use ia2_core::nr;
@@ -49,7 +51,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
         nr::RT_SIGTIMEDWAIT => mask::rt_sigtimedwait(block, args),
         nr::RT_SIGRETURN => {
-            sigframe::rt_sigreturn(block, state::MIN_ALTSTACK.load(Ordering::Relaxed));
+            sigframe::rt_sigreturn(block);
         }
         nr::SIGALTSTACK => block.done(sigaltstack(block, frame)),
         nr::RT_SIGSUSPEND
@@ -73,6 +75,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
             sys::exit_group(frame.rdi as i32);
         }
         nr::ARCH_PRCTL => arch_prctl(block, args),
+        nr::MEMBARRIER => barrier::membarrier(block, args),
         _ if exe::call(block, frame) => {}
         _ => block.pass(),
     }
@@ -116,6 +119,11 @@ fn close_range(block: &Block, args: [u64; 6]) {
     block.done(if below < 0 { below } else { part(end + 1, last) });
 }
 
+/// `arch_prctl` operation that asks for registers the kernel keeps room for on demand only.
+const ARCH_REQ_XCOMP_PERM: u32 = 0x1023;
+/// The one of them there is: the tiles of AMX.
+const TILE_DATA: u64 = 18;
+
 /// The gs base is the one register that the shim takes.
 fn arch_prctl(block: &Block, [option, addr, ..]: [u64; 6]) {
     match option as u32 {
@@ -123,6 +131,15 @@ fn arch_prctl(block: &Block, [option, addr, ..]: [u64; 6]) {
         ARCH_GET_GS => {
             let written = usermem::write(addr, &0u64);
             block.done(written.map_or_else(|errno| -i64::from(errno), |()| 0));
+        }
+        // The kernel sees an alternate stack that is large enough, which is not the program's.
+        ARCH_REQ_XCOMP_PERM if addr == TILE_DATA => {
+            let size = block.altstack.get().size;
+            if size != 0 && size <= state::MIN_ALTSTACK.load(Ordering::Relaxed) {
+                block.done(-i64::from(ENOSPC));
+            } else {
+                block.pass();
+            }
         }
         _ => block.pass(),
     }
@@ -133,8 +150,7 @@ fn sigaltstack(block: &Block, frame: &Frame) -> i64 {
     let replace = || {
         if frame.rdi != 0 {
             let new = usermem::read(frame.rdi)?;
-            let min = state::MIN_ALTSTACK.load(Ordering::Relaxed);
-            block.altstack.set(old.replaced_by(&new, frame.rsp, min)?);
+            block.altstack.set(old.replaced_by(&new, frame.rsp, sigframe::min_altstack(&new))?);
         }
         if frame.rsi != 0 {
             usermem::write(frame.rsi, &old.report(frame.rsp))?;

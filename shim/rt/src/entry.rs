@@ -8,6 +8,7 @@
 //! out:    through ia2_leave
 //! stack:  the program's is not touched
 //! ```
+//! Rust code runs without alignment checks (AC), whatever the program has set.
 //! Its first instruction sets `in_shim`. A signal before that finds all registers as the program
 //! left them ([`is_arriving`]); a signal after it waits.
 //!
@@ -74,6 +75,9 @@ global_asm!(
     "pushfq",
     "pop qword ptr gs:[{eflags}]",
     "cld",
+    "test byte ptr gs:[{eflags} + 2], 4", // AC
+    "jnz 6f",
+    "7:",
     "movaps gs:[{xmm} + 0x00], xmm0",
     "movaps gs:[{xmm} + 0x10], xmm1",
     "movaps gs:[{xmm} + 0x20], xmm2",
@@ -155,13 +159,21 @@ global_asm!(
     "mov dword ptr gs:[{in_shim}], 1",
     "ia2_leaving_end:",
     "mov rsp, gs:[{hstack_top}]",
-    "cld",
+    "push 2", // no flag is set
+    "popfq",
     "call {drain}",
     "jmp ia2_leave",
+    "6:",
+    "push 2",
+    "popfq",
+    "jmp 7b",
     ".balign 16",
     "ia2_signal:",
     "mov rbx, rsp", // the frame; rbx itself is in it
-    "sub rsp, 8",   // the kernel leaves the stack as after a call
+    "pushfq",       // the kernel leaves the stack as after a call
+    "test byte ptr [rsp + 2], 4",
+    "jnz 8f",
+    "9:",
     "call {on_signal}",
     "cmp eax, {leave}",
     "je ia2_leave",
@@ -182,6 +194,11 @@ global_asm!(
     "lea rsp, [rbx - 8]",
     "call {requeue}",
     "jmp ia2_back",
+    "8:",
+    "and dword ptr [rsp], ~(1 << 18)",
+    "popfq",
+    "sub rsp, 8",
+    "jmp 9b",
     "ia2_restorer:", // the kernel demands one; ia2_signal never returns to it
     "ud2",
     ".popsection",

@@ -39,6 +39,7 @@
 //! | `boundary` | an interrupted address → the program's instruction boundary | |
 //! | `sigframe` | the kernel's signal frame, copied to where the program expects it | [U] |
 //! | `action` | the program's signal actions | |
+//! | `barrier` | membarrier: what the program has registered | |
 //! | `mask` | the calls that take a signal mask | |
 //! | `clone` | fork, vfork, clone, clone3, exit | [U] |
 //! | `exec` | execve, execveat: the loader starts the program | |
@@ -66,6 +67,7 @@
 
 pub mod abi;
 pub mod action;
+pub mod barrier;
 pub mod block;
 pub mod boundary;
 pub mod clone;

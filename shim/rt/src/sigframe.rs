@@ -20,8 +20,9 @@
 use crate::abi::errno::EFAULT;
 use crate::abi::{SigAction, SigFrame, SigInfo, UContext, sa};
 use crate::block::{Block, ExitKind};
-use crate::{boundary, entry, usermem};
+use crate::{boundary, entry, state, sys, usermem};
 use core::mem::{offset_of, size_of};
+use core::sync::atomic::Ordering;
 use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM};
 
 const RED_ZONE: u64 = 128;
@@ -90,8 +91,18 @@ fn fpstate_len(fpstate: u64) -> Result<usize, i32> {
     if word & 0xffff_ffff == FP_XSTATE_MAGIC1 { Ok((word >> 32) as usize) } else { Ok(FXSAVE) }
 }
 
+/// The size that the kernel demands of an alternate stack (`sigaltstack_size_valid`): room for every
+/// register only in a process that has asked for the large ones, else what it always was, enough or
+/// not.
+#[must_use]
+pub fn min_altstack(new: &AltStack) -> u64 {
+    const MINSIGSTKSZ: u64 = 2048;
+    let all = state::MIN_ALTSTACK.load(Ordering::Relaxed);
+    if new.size <= all && sys::has_large_registers() { all + 1 } else { MINSIGSTKSZ }
+}
+
 /// rt_sigreturn(2): leaves by returning from the program's frame.
-pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
+pub fn rt_sigreturn(block: &Block) {
     let rsp = block.frame.get().rsp;
     block.exit_kind.set(ExitKind::SigReturn);
     block.exit_target.set(entry::sigreturn_addr());
@@ -108,7 +119,8 @@ pub fn rt_sigreturn(block: &Block, min_altstack: u64) {
     block.blocked_held.set(frame.uc.sigmask & HELD);
     frame.uc.sigmask &= !HELD;
     // As the kernel's restore_altstack: errors are not reported.
-    if let Ok(new) = block.altstack.get().replaced_by(&frame.uc.stack, frame.uc.rsp, min_altstack) {
+    let (stack, min) = (&frame.uc.stack, min_altstack(&frame.uc.stack));
+    if let Ok(new) = block.altstack.get().replaced_by(stack, frame.uc.rsp, min) {
         block.altstack.set(new);
     }
     frame.uc.stack = block.kernel_altstack();

@@ -19,9 +19,12 @@
 //! # Signals that must wait
 //!
 //! While Rust code of the shim works for the program, a signal is noted in the block and every
-//! further one is blocked by editing the mask in the frame. The shim's exit finds the note, raises
-//! the signals again with the information they had, and sets the mask with its last call, so that
-//! they arrive when the program is back at a boundary ([`drain`]).
+//! further one is blocked by editing the mask in the frame. The shim's exit finds the note and sets the
+//! mask with its last call, so that the signal arrives when the program is back at a boundary
+//! ([`drain`]). A fault that was sent is raised again, with the information it had. Any other signal
+//! stays in the block and a SIGSYS is raised in its place, the *carrier*: raised again, it would come
+//! behind those of its kind that were queued meanwhile, and be lost where the queue is full. The kernel
+//! delivers SIGSYS before everything else.
 
 #![allow(unsafe_code, reason = "called from the signal entry with raw pointers")]
 
@@ -41,6 +44,11 @@ pub const FAULTS: SigSet = only(SIGSEGV) | only(SIGBUS);
 
 /// The held signals, in the order of [`Block::pending_info`].
 pub const HELD_ORDER: [u32; 4] = [SIGSYS, SIGTRAP, SIGSEGV, SIGBUS];
+
+/// Information of the carrier. The code is positive, so that it needs no room in the queue.
+const CARRIER: i32 = 0x4941_3200;
+/// The note of a signal that is no fault.
+const OTHER: usize = 2;
 
 const SIGFPE: u32 = 8;
 /// Direction, resume and trap flag: clear when a handler starts.
@@ -78,7 +86,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         if busy {
             die::die("system call from inside the shim", uc.rip);
         }
-        return trapped(block, uc);
+        return trapped(block, info, uc);
     }
     if sig == SIGTRAP && patch::catch(uc) {
         return Next::Back;
@@ -99,7 +107,14 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         uc.sigmask = block.program_mask.get();
     }
     boundary::settle(block, uc);
-    let next = deliver(block, sig, info, uc);
+    let next = if sig == SIGSYS && block.carrying.replace(false) {
+        if info.code != CARRIER {
+            sys::requeue(info); // a SIGSYS of the program was pending, so no carrier was added
+        }
+        carried(block, uc)
+    } else {
+        deliver(block, sig, info, uc)
+    };
     if next == Next::Back {
         boundary::resume(uc);
         block.in_shim.store(0, Ordering::Relaxed);
@@ -115,6 +130,9 @@ fn is_fault(sig: u32) -> bool {
     has(FAULTS | only(SIGILL) | only(SIGFPE), sig)
 }
 
+/// The vsyscall page.
+const VSYSCALL: core::ops::Range<u64> = 0xffff_ffff_ff60_0000..0xffff_ffff_ff60_1000;
+
 /// Whether this SIGSYS says that the instruction before `rip` was a call that the backstop caught.
 ///
 /// The information can be forged (rt_sigqueueinfo to oneself), so it must agree with the registers:
@@ -122,7 +140,6 @@ fn is_fault(sig: u32) -> bool {
 /// trapped it, and SYSCALL leaves the return address in `rcx`. In the vsyscall page there is no
 /// SYSCALL; the kernel gives its address, and has returned to the caller already.
 fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
-    const VSYSCALL: core::ops::Range<u64> = 0xffff_ffff_ff60_0000..0xffff_ffff_ff60_1000;
     let [call_addr, number_and_arch, ..] = info.rest;
     let agrees = number_and_arch as u32 == uc.rax as u32
         && !gate::contains(uc.rip)
@@ -138,11 +155,20 @@ fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
         }
 }
 
-fn trapped(block: &Block, uc: &mut UContext) -> Next {
+fn trapped(block: &Block, info: &SigInfo, uc: &mut UContext) -> Next {
     state::TRAPS.fetch_add(1, Ordering::Relaxed);
     block.trace(uc.rip, uc.rax as u32, 2);
     let ret = uc.rip;
     let frame = Frame { rcx: ret, ..uc.frame() };
+    let [call_addr, ..] = info.rest;
+    if VSYSCALL.contains(&call_addr) {
+        // The kernel has returned from it. There is no `SYSCALL` that a signal could find the thread
+        // at, and none of the three calls waits: it is made here.
+        block.in_shim.store(1, Ordering::Relaxed);
+        uc.rax = sys::pass(frame.nr(), frame.args()) as u64;
+        block.in_shim.store(0, Ordering::Relaxed);
+        return Next::Back;
+    }
     if state::PATCHING.load(Ordering::Relaxed) {
         block.in_shim.store(1, Ordering::Relaxed);
         patch::late(block, ret.wrapping_sub(2), &frame);
@@ -151,6 +177,18 @@ fn trapped(block: &Block, uc: &mut UContext) -> Next {
     uc.rcx = ret;
     uc.rip = gate::GENERIC;
     Next::Back
+}
+
+/// Delivers the signal that a carrier stands for.
+fn carried(block: &Block, uc: &mut UContext) -> Next {
+    let info = block.deferred_info.get(OTHER).map(core::cell::Cell::get).unwrap_or_default();
+    let sig = info.signo as u32;
+    if has(uc.sigmask, sig) {
+        // The handler of a fault came first and blocks it.
+        sys::requeue(&info);
+        return Next::Back;
+    }
+    deliver(block, sig, &info, uc)
 }
 
 /// Notes a signal, and blocks the others in the interrupted code, which is the shim's.
@@ -166,7 +204,7 @@ fn defer(block: &Block, info: &SigInfo, uc: &mut UContext) {
     let index = match sig {
         SIGSEGV => 0,
         SIGBUS => 1,
-        _ => 2, // all the others are blocked from here on
+        _ => OTHER, // all the others are blocked from here on
     };
     // As the kernel: one of a kind waits.
     if block.deferred.load(Ordering::Relaxed) & 1 << index == 0
@@ -186,8 +224,10 @@ fn defer(block: &Block, info: &SigInfo, uc: &mut UContext) {
 /// Hands a signal to the program, whose context `uc` is at a boundary.
 fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
     block.trace(uc.rip, sig, 3);
-    // A fault cannot wait and cannot be ignored: the kernel makes it the default then.
-    let forced = info.code > 0 && (is_fault(sig) || sig == SIGTRAP);
+    // A fault cannot wait and cannot be ignored, nor what a filter of the program's own traps: the
+    // kernel makes it the default then.
+    let refused = sig == SIGSYS && matches!(info.code, SYS_SECCOMP | SYS_USER_DISPATCH);
+    let forced = refused || (info.code > 0 && (is_fault(sig) || sig == SIGTRAP));
     let blocked = has(block.blocked_held.get(), sig);
     if blocked {
         if forced {
@@ -254,7 +294,7 @@ fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
     Next::Back
 }
 
-/// Called by the exit when signals were deferred: raises them again and turns the exit into one
+/// Called by the exit when signals were deferred: has them arrive again and turns the exit into one
 /// that sets the mask last. A call that was not made yet is made anew, from its beginning.
 ///
 /// # Safety
@@ -275,14 +315,21 @@ pub unsafe extern "C" fn drain() {
     }
 }
 
-/// Raises the deferred signals again, with every signal blocked from here on.
+/// Has the deferred signals arrive again, with every signal blocked from here on.
 pub extern "C" fn requeue_deferred() {
     // SAFETY: the gs base is this thread's block, or nothing could have been deferred.
     let block = unsafe { Block::current() };
     sys::sigprocmask(ia2_core::sigset::SIG_SETMASK, Some(u64::MAX));
     let waiting = block.deferred.swap(0, Ordering::Relaxed);
     for (index, slot) in block.deferred_info.iter().enumerate() {
-        if waiting & 1 << index != 0 {
+        if waiting & 1 << index == 0 {
+            continue;
+        }
+        if index == OTHER {
+            block.carrying.set(true);
+            let carrier = SigInfo { signo: SIGSYS as i32, code: CARRIER, ..SigInfo::default() };
+            sys::requeue(&carrier);
+        } else {
             sys::requeue(&slot.get());
         }
     }

@@ -32,7 +32,7 @@ pub static LOADER: AtomicBool = AtomicBool::new(false);
 pub static LOG: AtomicBool = AtomicBool::new(false);
 /// The processor and the kernel allow `wrgsbase`.
 pub static FSGSBASE: AtomicBool = AtomicBool::new(false);
-/// Least size of an alternate signal stack, from AT_MINSIGSTKSZ.
+/// Size of an alternate signal stack with room for all registers, from AT_MINSIGSTKSZ.
 pub static MIN_ALTSTACK: AtomicU64 = AtomicU64::new(2048);
 
 /// Sites found and patched, at start and since.

@@ -228,6 +228,16 @@ pub fn set_gs(base: u64) -> Result<(), i32> {
     check(call!(__NR_arch_prctl, crate::state::ARCH_SET_GS, base)).map(|_| ())
 }
 
+/// Whether the process may use registers that the kernel keeps room for on demand only (AMX), by
+/// arch_prctl(2) with ARCH_GET_XCOMP_PERM.
+pub fn has_large_registers() -> bool {
+    const ARCH_GET_XCOMP_PERM: u32 = 0x1022;
+    const TILE_DATA: u64 = 1 << 18;
+    let mut features = 0u64;
+    let known = call!(__NR_arch_prctl, ARCH_GET_XCOMP_PERM, (&raw mut features).addr()) == 0;
+    known && features & TILE_DATA != 0
+}
+
 /// prctl(2) with five arguments.
 ///
 /// # Errors
