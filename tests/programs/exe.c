@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,8 @@ int main(int argc, char **argv) {
     read_link("by task", AT_FDCWD, path, PATH_MAX);
     pthread_create(&thread, 0, in_thread, 0);
     pthread_join(thread, 0);
+    read_link("with more slashes", AT_FDCWD, "/proc//self/./exe", PATH_MAX);
+    read_link("the link itself", open(self, O_PATH | O_NOFOLLOW), "", PATH_MAX);
     if (chdir("/proc/self") == 0) read_link("here", AT_FDCWD, "./exe", PATH_MAX);
     if (chdir("/") == 0) read_link("by steps", AT_FDCWD, "proc/self/../self/exe", PATH_MAX);
     long length = syscall(SYS_readlink, self, text, sizeof text);
@@ -107,5 +110,38 @@ int main(int argc, char **argv) {
         _exit(0);
     }
     wait(&status);
+
+    // Somebody else's is not this program's, whichever way it is looked at.
+    int ends[2];
+    char byte;
+    if (pipe(ends)) return 1;
+    pid_t other = fork();
+    if (other == 0) {
+        close(ends[1]);
+        execl("/bin/sh", "sh", "-c", "read x", (char *)0);
+        _exit(127);
+    }
+    usleep(300000);
+    sprintf(path, "/proc/%d", other);
+    int there = open(path, O_PATH | O_DIRECTORY);
+    length = readlinkat(there, "exe", text, sizeof text);
+    text[length < 0 ? 0 : length] = 0;
+    char own_path[PATH_MAX] = {0};
+    if (readlink(self, own_path, sizeof own_path - 1) < 0) return 1;
+    printf("another process: %s\n", strcmp(text, own_path) ? "not this program" : "this program");
+    kill(other, SIGKILL);
+    waitpid(other, &status, 0);
+
+    // A file that has taken the program's place is not the program.
+    char moved[PATH_MAX + 8];
+    sprintf(moved, "%s.moved", own_path);
+    if (rename(own_path, moved) == 0) {
+        int fd = open(own_path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+        if (write(fd, "#! other", 8) != 8) return 1;
+        close(fd);
+        fd = open(self, O_RDONLY);
+        printf("replaced: %s\n", fd >= 0 && read(fd, &byte, 1) == 1 && byte == '#' ? "the other" : "not the other");
+        if (rename(moved, own_path)) return 1;
+    }
     return 0;
 }

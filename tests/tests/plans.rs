@@ -98,7 +98,7 @@ fn empty(file: &Path) -> Entry {
     let time = |s: i64, ns: i64| (s * 1_000_000_000 + ns) as u64;
     let modified = time(data.mtime(), data.mtime_nsec());
     let changed = time(data.ctime(), data.ctime_nsec());
-    let key = Key([data.dev(), data.ino(), data.len(), modified, changed]);
+    let key = Key::new(data.dev(), data.ino(), data.len(), modified, changed).expect("its times");
     let image = Image::from_file(&bytes).expect("an ELF object");
     Entry::new(key, &Layout::of(&image), &ObjectPlan::default())
 }

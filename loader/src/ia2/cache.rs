@@ -60,24 +60,26 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     Ok(crate::bad_input(failed))
 }
 
-/// The plan of a file; `None` if there is nothing to plan, or it changed meanwhile.
+/// The plan of a file; `None` if there is nothing to plan, or it changed meanwhile, or cannot be told
+/// from others.
 fn entry(path: &Path) -> Result<Option<(Key, Entry)>, BadInput> {
     let key = key(path)?;
     let bytes = file::map(path)?;
     let image = Image::from_file(&bytes)?;
     let plan = plan(&image);
-    let entry = Entry::new(key, &Layout::of(&image), &plan);
-    let wanted = plan.candidates != 0 && !image.relocates_text;
-    Ok((wanted && self::key(path)? == key).then_some((key, entry)))
+    let wanted = plan.candidates != 0 && !image.relocates_text && self::key(path)? == key;
+    let entry = |key| (key, Entry::new(key, &Layout::of(&image), &plan));
+    Ok(key.filter(|_| wanted).map(entry))
 }
 
-fn key(path: &Path) -> Result<Key, BadInput> {
+fn key(path: &Path) -> Result<Option<Key>, BadInput> {
     let data = file::metadata(path)?;
     let time = |seconds: i64, nanoseconds: i64| {
         seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds).cast_unsigned()
     };
     let modified = time(data.mtime(), data.mtime_nsec());
-    Ok(Key([data.dev(), data.ino(), data.size(), modified, time(data.ctime(), data.ctime_nsec())]))
+    let changed = time(data.ctime(), data.ctime_nsec());
+    Ok(Key::new(data.dev(), data.ino(), data.size(), modified, changed))
 }
 
 /// The libraries that the dynamic linker knows, itself among them, and ours: children of a program that

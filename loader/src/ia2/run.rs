@@ -112,14 +112,14 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
         .map_err(Failure::own("cannot keep the program open"))?;
     let settings = settings(arguments)?;
     let mut loader = loader()?;
-    // Plans that are missing are made again.
-    let plans = crate::beside(crate::cache::NAME).and_then(File::open).ok();
+    let plans = plans();
     process::with_room(LOADER_FD, || {
         process::put(CONFIG_FD, c"ia2-settings", |file| {
             file.write_all(&settings)?;
             if let Some(mut plans) = plans {
                 file.seek(SeekFrom::Start(PLANS_AT))?;
-                io::copy(&mut plans, file)?;
+                // What is cut off is made again.
+                let _ = io::copy(&mut plans, file);
             }
             Ok(())
         })?;
@@ -200,6 +200,12 @@ fn open(path: &Path, argv: &mut Vec<OsString>) -> Result<File, Failure> {
         }
     }
     Err(Failure::exec(path)(io::Error::from_raw_os_error(libc::ELOOP)))
+}
+
+/// The plans made ahead. If there are none, or something else is in their place, they are made again.
+fn plans() -> Option<File> {
+    let path = crate::beside(crate::cache::NAME).ok()?;
+    path.is_file().then(|| File::open(path).ok()).flatten()
 }
 
 /// The dynamic linker that a program asks for, as far as that can be read: the loader says what else is

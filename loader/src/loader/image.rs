@@ -16,6 +16,7 @@ use core::ops::Range;
 use core::ptr;
 use ia2_boot::raw::give_up;
 use ia2_core::elf::{HEADER_LEN, Header, Segment, Table};
+use ia2_core::layout::RESERVED;
 use ia2_rt::sys;
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, O_RDONLY, PROT_EXEC, PROT_NONE,
@@ -65,32 +66,37 @@ pub(crate) enum Role {
     Interpreter,
 }
 
-/// Pages of a file, mapped for a look and unmapped with the value.
+/// Bytes of a file, copied for a look: what is checked of them must be what is used. Unmapped with the
+/// value.
 struct View {
     start: u64,
     len: u64,
-    from: usize,
-    to: usize,
 }
 
 impl View {
     fn of(fd: i32, range: &Range<u64>) -> Option<Self> {
-        let first = range.start & !(PAGE - 1);
-        let len = range.end.checked_sub(first)?;
-        let start = sys::mmap(0, len, PROT_READ, MAP_PRIVATE, fd, first).ok()?;
-        let from = (range.start - first) as usize;
-        Some(Self { start, len, from, to: len as usize })
+        let len = range.end.checked_sub(range.start)?;
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+        let start = sys::mmap(0, len, PROT_READ | PROT_WRITE, flags, -1, 0).ok()?;
+        let mut view = Self { start, len };
+        let got = sys::pread(fd, view.bytes_mut(), range.start);
+        (got == Ok(len as usize)).then_some(view)
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped by `of` for reading, with pages up to the end, until the value is dropped.
-        let all = unsafe {
-            core::slice::from_raw_parts(
-                ptr::with_exposed_provenance(self.start as usize),
-                self.len as usize,
-            )
-        };
-        all.get(self.from..self.to).unwrap_or(&[])
+        // SAFETY: mapped by `of` for this value alone, until it is dropped.
+        unsafe {
+            let start = ptr::with_exposed_provenance(self.start as usize);
+            core::slice::from_raw_parts(start, self.len as usize)
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above.
+        unsafe {
+            let start = ptr::with_exposed_provenance_mut(self.start as usize);
+            core::slice::from_raw_parts_mut(start, self.len as usize)
+        }
     }
 }
 
@@ -112,6 +118,9 @@ pub(crate) fn load(fd: i32, role: Role) -> Image {
     };
     let table = Table(view.bytes());
     let Ok(extent) = table.extent() else { give_up("the program headers are unsound", 0) };
+    if header.fixed && extent.start < RESERVED.end && RESERVED.start < extent.end {
+        give_up("the program lies at the shim's addresses", 0);
+    }
     let interpreter = match role {
         Role::Program => table.interpreter().map(|range| open_interpreter(fd, &range)),
         Role::Interpreter => None,

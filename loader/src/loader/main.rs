@@ -66,6 +66,8 @@ mod edge {
             Ok(stack) => stack,
             Err(errno) => super::give_up("no memory for the loader's stack", errno),
         };
+        // An overflow ends here, and not in somebody's mapping.
+        let _ = sys::mprotect(stack, 4096, 0);
         let mut loaded = [0; 2];
         // SAFETY: a fresh stack, and a function of this signature; r12 is kept by it.
         unsafe {

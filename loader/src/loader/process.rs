@@ -75,7 +75,7 @@ pub(crate) fn describe(stack: &Stack, program: &Image, has_interpreter: bool, fd
     if done.is_err() {
         map.exe_fd = u32::MAX;
         let _ = set(&map);
-        ia2_rt::exe::hide(path_of(fd, &mut own_path));
+        ia2_rt::exe::hide(path_of(fd, &mut own_path), fd);
     }
     let path = stack.argument(0).unwrap_or(&[]);
     let path = match path.strip_prefix(b"/dev/fd/") {

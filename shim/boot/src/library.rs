@@ -24,13 +24,17 @@ use linux_raw_sys::general::PROT_READ;
 pub(crate) static PLANNER: Planner = patch;
 
 fn patch(text: &FreshText) {
+    if text.prot & PROT_READ == 0 {
+        return; // what cannot be read is not looked at, and left to trap
+    }
     let Ok(file) = sys::identity(text.fd) else { return };
     let key = plans::key(file);
     let inherited = plans::inherited();
     // SAFETY: memory that is sealed.
     let cache = Cache::new(unsafe { inherited.bytes() });
-    if (cache.has(&key) || has_pair(text, file.size)) && arena::reserve() {
-        match cache.get(&key) {
+    let known = key.filter(|key| cache.has(key));
+    if (known.is_some() || has_pair(text, file.size)) && arena::reserve() {
+        match known.and_then(|key| cache.get(&key)) {
             Some((layout, sites)) => apply(text, layout, sites),
             None => plan_file(text, file.size),
         }
@@ -43,7 +47,7 @@ fn patch(text: &FreshText) {
 fn has_pair(text: &FreshText, size: u64) -> bool {
     // Pages behind the end of the file are mapped, but there is nothing in them.
     let len = text.range.end.saturating_sub(text.range.start).min(size.saturating_sub(text.offset));
-    if text.prot & PROT_READ == 0 || len == 0 {
+    if len == 0 {
         return false;
     }
     let start = ptr::with_exposed_provenance(text.range.start as usize);

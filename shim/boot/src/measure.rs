@@ -150,12 +150,13 @@ fn le<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// What the file behind a mapping is known by. Where the path leads to another one meanwhile, or the
-/// file system shows two inodes for it (overlays of old kernels), nobody knows.
+/// file system shows another one for it (overlays of old kernels), nobody knows.
 fn key(head: &Region<'_>) -> Option<Key> {
     let mut path = head.path.to_vec();
     path.push(0);
     let file = sys::identity_at(&path).ok()?;
-    (file.inode == head.inode).then(|| plans::key(file))
+    let is_it = (file.inode, file.device) == (head.inode, head.device);
+    is_it.then(|| plans::key(file)).flatten()
 }
 
 fn object(head: &Region<'_>, regions: &[Region<'_>], parts: Option<&Parts>) -> Option<Found> {

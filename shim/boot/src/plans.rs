@@ -62,8 +62,8 @@ impl Drop for File {
 }
 
 /// What plans of this file are kept under.
-pub(crate) fn key(file: Identity) -> Key {
-    Key([file.device, file.inode, file.size, file.modified, file.changed])
+pub(crate) fn key(file: Identity) -> Option<Key> {
+    Key::new(file.device, file.inode, file.size, file.modified, file.changed)
 }
 
 /// The plans in the folder of `library`, a path. They are copied: somebody may write a new file over

@@ -62,7 +62,11 @@ fn fill(
         }
         memory_file(c"ia2-settings", CONFIG_FD, |to| {
             sys::pwrite(to, &settings, 0)?;
-            if plans.is_empty() { Ok(()) } else { sys::pwrite(to, plans, PLANS_AT) }
+            if !plans.is_empty() {
+                // What is cut off is planned again.
+                let _ = sys::pwrite(to, plans, PLANS_AT);
+            }
+            Ok(())
         })
     })
 }

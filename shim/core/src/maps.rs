@@ -17,6 +17,8 @@ pub struct Region<'a> {
     pub shared: bool,
     /// Offset in the file in bytes.
     pub offset: u64,
+    /// Device of the file, as stat(2) has it, or 0.
+    pub device: u64,
     /// Inode of the file, or 0.
     pub inode: u64,
     /// Path, `[name]`, or empty.
@@ -31,6 +33,11 @@ fn hex(digits: &[u8]) -> Option<u64> {
         let digit = char::from(*digit).to_digit(16)?;
         Some(value << 4 | u64::from(digit))
     })
+}
+
+/// `new_encode_dev` (linux/kdev_t.h).
+fn encode(major: u64, minor: u64) -> u64 {
+    (minor & 0xff) | major << 8 | (minor & !0xff) << 12
 }
 
 fn decimal(digits: &[u8]) -> u64 {
@@ -48,7 +55,9 @@ impl<'a> Region<'a> {
         let (start, end) = (hex(range.next()?)?, hex(range.next()?)?);
         let &[read, write, exec, shared] = fields.next()? else { return None };
         let offset = hex(fields.next()?)?;
-        let (_device, inode) = (fields.next()?, decimal(fields.next()?));
+        let mut device = fields.next()?.splitn(2, |byte| *byte == b':');
+        let (major, minor) = (hex(device.next()?)?, hex(device.next().unwrap_or(b"0"))?);
+        let inode = decimal(fields.next()?);
         let path = fields.next().unwrap_or(b"").trim_ascii_start();
         Some(Self {
             start,
@@ -58,6 +67,7 @@ impl<'a> Region<'a> {
             exec: exec == b'x',
             shared: shared == b's',
             offset,
+            device: encode(major, minor),
             inode,
             path,
         })
@@ -81,7 +91,7 @@ mod tests {
         assert_eq!((region.start, region.end), (0x7f12_0000_0000, 0x7f12_0002_6000));
         assert!(region.read && !region.write && region.exec && !region.shared);
         assert_eq!((region.offset, region.path), (0x1000, &b"/usr/lib/a (b).so"[..]));
-        assert_eq!(region.inode, 1311);
+        assert_eq!((region.device, region.inode), (0xfe00, 1311));
     }
 
     #[test]

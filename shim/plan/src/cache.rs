@@ -41,10 +41,20 @@ const PLANNER: u64 = {
     value
 };
 
-/// What a file is known by: device, inode, size in bytes, and when it and its inode changed, in
-/// nanoseconds.
+/// What a file is known by: device, inode, size in bytes, and when its content and its inode changed,
+/// in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(pub [u64; 5]);
+pub struct Key([u64; 5]);
+
+impl Key {
+    /// That of a file; `None` if its times say nothing. (In an image of a file system that is never
+    /// written they are those of a build, in seconds, and another image may have the same.)
+    #[must_use]
+    pub fn new(device: u64, inode: u64, size: u64, modified: u64, changed: u64) -> Option<Self> {
+        let says_nothing = modified == changed && modified.is_multiple_of(1_000_000_000);
+        (!says_nothing).then_some(Self([device, inode, size, modified, changed]))
+    }
+}
 
 /// One executable segment of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -155,6 +155,8 @@ pub struct Block {
     pub clone_rsp: Cell<u64>,
     /// The task lives in the memory of a process that it does not belong to.
     pub guest: Cell<bool>,
+    /// The process that a guest belongs to; 0 for others.
+    pub guest_pid: AtomicU32,
     /// The task was made by a vfork, and its end wakes up its parent, which frees the block.
     pub vforked: Cell<bool>,
     /// What an exec of this task mapped in its parent's memory: address and length.
@@ -264,6 +266,15 @@ impl Block {
     pub fn owns_stack(&self, rsp: u64) -> bool {
         let top = self.this.get();
         rsp <= top && rsp > top - (HSTACK + ALTSTACK) as u64
+    }
+
+    /// Whether the task is a guest, and has been killed.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self.guest_pid.load(Ordering::Relaxed) {
+            0 => false,
+            pid => sys::has_ended(pid),
+        }
     }
 
     /// Starts the handling of a call: what must be put back if the call is made again.

@@ -125,6 +125,9 @@ fn requested(frame: &Frame) -> Option<(u64, u64)> {
 /// Makes the call of `frame`.
 pub fn clone(block: &'static Block, frame: &Frame) {
     let Some((flags, sp)) = requested(frame) else { return block.pass() };
+    if flags & (FILES | THREAD) == FILES {
+        state::FILES_SHARED.store(true, Ordering::Relaxed);
+    }
     let shares_memory = flags & VM != 0;
     let mask = block.block_all();
     let child = if shares_memory {
@@ -156,7 +159,7 @@ pub fn clone(block: &'static Block, frame: &Frame) {
     let [a, b, c, d, e, f] = frame.args();
     let call = [u64::from(frame.nr()), a, b, c, d, e, f];
     let result = {
-        // Released by the child, as soon as it is there: the parent may sleep until it ends.
+        // The child of a vfork releases it, for the parent sleeps until that ends.
         if flags & FILES == 0 && !block.guest.get() {
             core::mem::forget(lock::EXEC.lock(block));
         }
@@ -197,6 +200,7 @@ fn prepare(parent: &Block, child: &'static Block, flags: u64) {
     let keeps = flags & VFORK != 0;
     child.altstack.set(if keeps { parent.altstack.get() } else { AltStack::NONE });
     child.guest.set(parent.guest.get() || flags & THREAD == 0);
+    child.guest_pid.store(0, Ordering::Relaxed);
     child.exec_memory.set((0, 0));
     child.vforked.set(flags & (VFORK | THREAD) == VFORK);
     child.calls.set(0);
@@ -215,9 +219,14 @@ extern "C" fn child() {
     // SAFETY: `ia2_clone` has just set gs.
     let block = unsafe { Block::current() };
     let flags = block.clone_flags.get();
-    // SAFETY: a block, and blocks are never unmapped.
-    if let Some(maker) = unsafe { block.maker.load(Ordering::Relaxed).as_ref() } {
-        lock::EXEC.release_of(maker);
+    if flags & (VFORK | FILES) == VFORK {
+        // The maker sleeps now, and holds the lock. (Any other releases it itself.)
+        // SAFETY: a block, and blocks are never unmapped.
+        let maker = unsafe { block.maker.load(Ordering::Relaxed).as_ref() };
+        maker.inspect(|maker| lock::EXEC.release_of(maker));
+    }
+    if flags & VM != 0 && block.guest.get() {
+        block.guest_pid.store(sys::getpid() as u32, Ordering::Relaxed);
     }
     let frame = Frame { rax: 0, rsp: block.clone_rsp.get(), ..block.frame.get() };
     block.frame.set(frame);
@@ -229,6 +238,7 @@ extern "C" fn child() {
         block.deferred.store(0, Ordering::Relaxed);
         block.pending_held.set(0);
         block.guest.set(false);
+        block.guest_pid.store(0, Ordering::Relaxed);
         block.vforked.set(false);
         block.exec_memory.set((0, 0));
         stats::forget(block);

@@ -2,29 +2,40 @@
 //!
 //! The loader tells the kernel which program it has loaded, but that takes CAP_CHECKPOINT_RESTORE. In a
 //! process without it, the calls that take a path come here first. A path that ends in `exe` is
-//! asked where it leads to, and if that is the loader, the program's path takes its place: so
-//! `/proc/self/exe`, `/proc/<pid>/exe`, `/proc/self/task/<tid>/exe` and the like are the program,
-//! also relative to a descriptor.
+//! asked where it leads to, and if that is the loader, and the process is this one, the program's path
+//! takes its place: so `/proc/self/exe`, `/proc/<pid>/exe`, `/proc/self/task/<tid>/exe` and the like are
+//! the program, also relative to a descriptor.
 //!
 //! What remains to be seen: a symbolic link with another name that leads there, the same link of
-//! *another* process under the shim, and a program whose file has another path by now.
+//! *another* process under the shim, a program whose file has another path by now, and calls that are
+//! not in [`path_argument`].
 
 use crate::abi::errno::{EFAULT, EINVAL};
 use crate::block::Block;
 use crate::state::KeptPath;
 use crate::{sys, usermem};
+use core::sync::atomic::{AtomicU64, Ordering};
 use ia2_core::nr;
 use ia2_core::regs::Frame;
-use linux_raw_sys::general::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW};
+use linux_raw_sys::general::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_NOFOLLOW, O_RDONLY};
 
 /// The program's path, if the kernel names the loader instead.
 static HIDDEN: KeptPath = KeptPath::new();
 
+/// Which file it led to.
+static DEVICE: AtomicU64 = AtomicU64::new(0);
+static INODE: AtomicU64 = AtomicU64::new(0);
+
+/// Name of the link.
+const NAME: &[u8] = b"exe";
 /// What the kernel calls the loader.
 const LOADER: &[u8] = b"/memfd:ia2-loader (deleted)";
 
-/// Keeps the program's path, for boot.
-pub fn hide(path: &[u8]) {
+/// Keeps the program's path, for boot; the program is open as `fd`.
+pub fn hide(path: &[u8], fd: i32) {
+    let Ok(file) = sys::identity(fd) else { return };
+    DEVICE.store(file.device, Ordering::Relaxed);
+    INODE.store(file.inode, Ordering::Relaxed);
     // A path too long for the kernel was never given by it.
     let _ = HIDDEN.set(path);
 }
@@ -112,25 +123,59 @@ pub fn instead(folder: i32, path: u64) -> Option<u64> {
     (HIDDEN.len() != 0 && leads_here(folder, path)).then(|| HIDDEN.addr())
 }
 
+/// Whether the path leads to the loader of this process, and the program's path still to the program.
 fn leads_here(folder: i32, path: u64) -> bool {
     let mut buffer = [0u8; 4096];
     let Ok(len) = usermem::string(path, &mut buffer) else { return false };
     let text = buffer.get(..len).unwrap_or(&[]);
-    if text.rsplit(|byte| *byte == b'/').next() != Some(b"exe") {
+    // A descriptor of the link itself, or a path.
+    let (is_link, name) = (text.is_empty(), text.rsplit(|byte| *byte == b'/').next());
+    if !is_link && name != Some(NAME) {
         return false;
     }
     let mut link = [0u8; LOADER.len() + 1];
-    let len = sys::readlink_at(folder, path, &mut link).unwrap_or(0);
-    link.get(..len) == Some(LOADER) && !is_anothers(text)
+    let got = sys::readlink_at(folder, path, &mut link).unwrap_or(0);
+    if link.get(..got) != Some(LOADER) {
+        return false;
+    }
+    let own = if is_link { is_own_link(folder) } else { is_own_folder(folder, &mut buffer, len) };
+    own && is_program_there()
 }
 
-/// Whether an absolute path names a process, and not this one.
-fn is_anothers(path: &[u8]) -> bool {
-    let Some(rest) = path.strip_prefix(b"/proc/") else { return false };
-    let name = rest.split(|byte| *byte == b'/').next().unwrap_or(&[]);
-    let number = name.iter().try_fold(0u32, |value, byte| {
-        let digit = char::from(*byte).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(digit)
+/// Whether the descriptor is that of the link in `/proc/self`.
+fn is_own_link(fd: i32) -> bool {
+    let own = sys::link_identity_at(b"/proc/self/exe\0");
+    own.is_ok() && own == sys::identity(fd)
+}
+
+/// Whether the folder of a link `exe`, whose path of `len` bytes is in `buffer`, is one of this process's
+/// in `/proc`: its `status` tells.
+fn is_own_folder(folder: i32, buffer: &mut [u8; 4096], len: usize) -> bool {
+    const STATUS: &[u8] = b"status\0";
+    let Some(room) = buffer.get_mut(len.saturating_sub(NAME.len())..) else { return false };
+    let Some(room) = room.get_mut(..STATUS.len()) else { return false };
+    room.copy_from_slice(STATUS);
+    let Ok(fd) = sys::open_at(folder, buffer.as_ptr().addr() as u64, O_RDONLY | O_CLOEXEC) else {
+        return false;
+    };
+    let mut status = [0u8; 512];
+    let len = sys::pread(fd, &mut status, 0).unwrap_or(0);
+    sys::close(fd);
+    let lines = status.get(..len).unwrap_or(&[]).split(|byte| *byte == b'\n');
+    let mut groups = lines.filter_map(|line| line.strip_prefix(b"Tgid:\t"));
+    let own = groups.next().and_then(|digits| {
+        digits.iter().try_fold(0u32, |value, digit| {
+            value.checked_mul(10)?.checked_add(char::from(*digit).to_digit(10)?)
+        })
     });
-    number.is_some_and(|id| !sys::is_own_thread(id))
+    own == Some(sys::getpid().unsigned_abs())
+}
+
+/// Another file may have the program's path by now, and that is not the program.
+fn is_program_there() -> bool {
+    let mut buffer = [0u8; 4096];
+    let Some(path) = HIDDEN.get(&mut buffer) else { return false };
+    sys::identity_at(path).is_ok_and(|file| {
+        (file.device, file.inode) == (DEVICE.load(Ordering::Relaxed), INODE.load(Ordering::Relaxed))
+    })
 }

@@ -153,7 +153,7 @@ impl Builder {
 
 /// The pinned call. Gives the errno; a successful exec does not return.
 fn execute(block: &Block, call: &Call, list: u64, made: &mut Made) -> i32 {
-    // A guest's descriptors are its own, and its death would leave the lock taken.
+    // A guest's descriptors are its own.
     let _guard = (!block.guest.get()).then(|| lock::EXEC.lock(block));
     if let Err(errno) = sys::keep_over_exec(made.fd) {
         return errno;
@@ -171,6 +171,13 @@ fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64
     let mut path = [0u8; PATH_MAX];
     let path_len = usermem::string(call.path, &mut path)?;
     let path = path.get(..path_len).unwrap_or(&[]);
+    // The kernel does so in an exec. Before the program is open, or the others would keep it; and only
+    // if that is likely to be the last thing this task does.
+    if state::FILES_SHARED.load(Ordering::Relaxed)
+        && (path.is_empty() || sys::is_executable(call.folder, call.path))
+    {
+        sys::unshare_files()?;
+    }
     made.fd = open(call, path)?;
     // The loader reads there what it starts in; without it, better an error now than an end later.
     sys::close(sys::open(b"/proc/self/maps\0", O_RDONLY, 0)?);

@@ -48,7 +48,7 @@
 //! | `library` | text that is mapped while the program runs | [U] |
 //! | `stub` | stub memory for sites found late | [U] |
 //! | `usermem` | fault-safe reads and writes | [U] |
-//! | `lock` | the spin lock | |
+//! | `lock` | the spin lock | [U] |
 //! | `state` | configuration and counters | [U] |
 //! | `stats` | the line written at exit | |
 //! | `die` | the only way to stop | |

@@ -5,9 +5,12 @@
 //! for the holder may be a thread of lower priority on the same processor.
 //!
 //! A fork takes the locks before it makes the child, so that the child, whose other threads are
-//! gone, finds the data whole and the locks its own to release. A child of vfork may be killed while
-//! it holds one; its parent, which wakes up then, takes it back ([`Lock::release_of`]). Order:
+//! gone, finds the data whole and the locks its own to release. A task that shares the memory without
+//! being a thread may be killed while it holds one: the parent of a vfork takes it back when it wakes
+//! up ([`Lock::release_of`]), and for others who waits looks whether the owner still lives. Order:
 //! [`EXEC`], [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`].
+
+#![allow(unsafe_code, reason = "turns the owner into a reference")]
 
 use crate::block::Block;
 use crate::sys;
@@ -45,6 +48,12 @@ impl Lock {
         loop {
             if let Some(guard) = wait(|| self.try_lock(block)) {
                 return guard;
+            }
+            // SAFETY: null, or a block, and blocks are never unmapped.
+            if let Some(owner) = unsafe { self.0.load(Ordering::Acquire).as_ref() }
+                && owner.is_gone()
+            {
+                self.release_of(owner);
             }
         }
     }

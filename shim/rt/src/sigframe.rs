@@ -23,7 +23,7 @@ use crate::block::{Block, ExitKind};
 use crate::{boundary, entry, state, sys, usermem};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
-use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM};
+use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM, SS_DISABLE};
 
 const RED_ZONE: u64 = 128;
 /// Bytes of an FXSAVE area without extension.
@@ -98,7 +98,9 @@ fn fpstate_len(fpstate: u64) -> Result<usize, i32> {
 pub fn min_altstack(new: &AltStack) -> u64 {
     const MINSIGSTKSZ: u64 = 2048;
     let all = state::MIN_ALTSTACK.load(Ordering::Relaxed);
-    if new.size <= all && sys::has_large_registers() { all + 1 } else { MINSIGSTKSZ }
+    // Seldom asked: neither where there is no stack, nor for one of a usual size.
+    let matters = (MINSIGSTKSZ..=all).contains(&new.size) && new.flags & SS_DISABLE == 0;
+    if matters && sys::has_large_registers() { all + 1 } else { MINSIGSTKSZ }
 }
 
 /// rt_sigreturn(2): leaves by returning from the program's frame.

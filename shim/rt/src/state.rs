@@ -26,6 +26,8 @@ pub enum Backstop {
 static BACKSTOP: AtomicU8 = AtomicU8::new(Backstop::None as u8);
 /// Live patching is allowed.
 pub static PATCHING: AtomicBool = AtomicBool::new(false);
+/// There is, or was, a process that shares this one's descriptors.
+pub static FILES_SHARED: AtomicBool = AtomicBool::new(false);
 /// The loader is in its slot, so that programs can be executed.
 pub static LOADER: AtomicBool = AtomicBool::new(false);
 /// `IA2_LOG` is set: say on stderr what is refused.

@@ -147,9 +147,33 @@ pub fn readlink_at(folder: i32, path: u64, buffer: &mut [u8]) -> Result<usize, i
     check(call!(__NR_readlinkat, i64::from(folder), path, to, len)).map(|len| len as usize)
 }
 
-/// Whether a task is one of this process, by tgkill(2) without a signal.
-pub fn is_own_thread(id: u32) -> bool {
-    call!(__NR_tgkill, getpid(), id, 0) == 0
+/// Whether a process has ended, waited for or not: a pidfd is readable then (pidfd_open(2)).
+pub fn has_ended(pid: u32) -> bool {
+    const ESRCH: i32 = 3;
+    const POLLIN: u64 = 1;
+    match check(call!(__NR_pidfd_open, pid, 0)) {
+        Ok(fd) => {
+            let entry = fd | POLLIN << 32;
+            let ready = call!(__NR_poll, (&raw const entry).addr(), 1, 0) == 1;
+            close(fd as i32);
+            ready
+        }
+        Err(errno) => errno == ESRCH,
+    }
+}
+
+/// Gives this task a copy of the descriptors it shares with others, by unshare(2).
+///
+/// # Errors
+/// As the call.
+pub fn unshare_files() -> Result<(), i32> {
+    check(call!(__NR_unshare, k::CLONE_FILES)).map(|_| ())
+}
+
+/// Whether the file at a path, which may be the program's, may be executed, by faccessat2(2).
+pub fn is_executable(folder: i32, path: u64) -> bool {
+    const X_OK: u32 = 1;
+    check(call!(__NR_faccessat2, i64::from(folder), path, X_OK, k::AT_EACCESS)).is_ok()
 }
 
 /// getpid(2).
@@ -481,6 +505,18 @@ pub fn identity_at(path: &[u8]) -> Result<Identity, i32> {
     debug_assert_nul(path);
     let at = i64::from(k::AT_FDCWD);
     filled(|stat| call!(__NR_newfstatat, at, path.as_ptr().addr(), stat, 0))
+        .map(|stat| Identity::of(&stat))
+}
+
+/// As [`identity_at`], of a link itself.
+///
+/// # Errors
+/// As the call.
+pub fn link_identity_at(path: &[u8]) -> Result<Identity, i32> {
+    debug_assert_nul(path);
+    let at = i64::from(k::AT_FDCWD);
+    let flags = k::AT_SYMLINK_NOFOLLOW;
+    filled(|stat| call!(__NR_newfstatat, at, path.as_ptr().addr(), stat, flags))
         .map(|stat| Identity::of(&stat))
 }
 
