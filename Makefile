@@ -8,7 +8,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo quick check lint bench install clean help
+.PHONY: all deps demo quick check lint stress bench install clean help
 
 ## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
@@ -43,6 +43,13 @@ check:
 	@scripts/deps
 	@$(MAKE) --no-print-directory lint all
 	$(CARGO) test $(UNIT) -p ia2-tests --no-fail-fast
+
+## stress   signal storms and random registers for minutes; SEED=, ROUNDS=, ONLY= repeat what failed
+stress: SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+stress:
+	@scripts/deps cc gcc musl-gcc
+	@$(MAKE) --no-print-directory all
+	IA2_STRESS_SEED=$(SEED) IA2_STRESS_ROUNDS=$(ROUNDS) $(CARGO) test -p ia2-tests --test stress -- $(ONLY)
 
 ## bench    cost of one call, start-up, memory: one table, and out/bench.json
 bench: all

@@ -74,6 +74,8 @@ const _: () = assert!(size_of::<SigInfo>() == size_of::<k::siginfo_t>());
 pub const SYS_SECCOMP: i32 = 1;
 /// `si_code` of a SIGSYS raised by Syscall User Dispatch.
 pub const SYS_USER_DISPATCH: i32 = 2;
+/// `si_code` of a SIGTRAP raised by the trap flag.
+pub const TRAP_TRACE: i32 = 2;
 /// `si_code` of everything the kernel raises that is no fault.
 pub const SI_KERNEL: i32 = 0x80;
 

@@ -144,6 +144,10 @@ pub struct Block {
     /// The kernel's mask for the program, noted when the shim blocks more for itself. A mask with
     /// SIGSYS is never the program's.
     pub program_mask: Cell<SigSet>,
+    /// The program single-steps, and the last step was one of the shim.
+    pub stepped: Cell<bool>,
+    /// The program single-steps, and the exit has put that off until the mask is set.
+    pub steps_later: Cell<bool>,
     /// Copy of the program's signal frame.
     pub return_frame: Cell<core::mem::MaybeUninit<ReturnFrame>>,
 

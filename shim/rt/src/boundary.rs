@@ -4,7 +4,8 @@
 //! code. A handler of the program must only ever see a boundary between two of *its* instructions,
 //! so that it may look at the registers, never return, or return to make the call again. Cases:
 //!
-//! 1. in the program: nothing to do;
+//! 1. in the program: nothing to do, but for a jump of the shim in padding, from which the thread is
+//!    put back to the `SYSCALL` it came from;
 //! 2. in a stub or the gate, or entering or leaving the slow path, with the call **not made yet**:
 //!    the thread is put back to its `SYSCALL`, number in `rax`;
 //! 3. there, with the call **made**: the thread is put forward behind its `SYSCALL`, result in
@@ -20,8 +21,9 @@
 
 use crate::abi::UContext;
 use crate::block::{Block, ExitKind};
+use crate::signal::TRAP_FLAG;
 use crate::{entry, gate, stub, usermem};
-use ia2_core::layout::STUB_LEA;
+use ia2_core::layout::{STUB_CODE, STUB_LEA};
 
 /// An interrupted wait, as the kernel returns it.
 const EINTR: u64 = -4i64 as u64;
@@ -55,7 +57,28 @@ pub fn settle(block: &Block, uc: &mut UContext) {
         } else {
             uc.rip = (header.site + 2 + offset).wrapping_sub(tail + STUB_LEA);
         }
+    } else if let Some(site) = stub::island_at(rip) {
+        uc.rip = site;
     }
+}
+
+/// Whether a step that ends at `rip` has brought the program no further: it lies in the gate, on the way
+/// in or out, or in what a stub adds to the instructions that were moved there.
+#[must_use]
+pub fn is_inside(rip: u64) -> bool {
+    if gate::contains(rip) || entry::is_arriving(rip) || entry::is_leaving(rip) {
+        return true;
+    }
+    let Some((slot, header)) = stub::header_at(rip) else { return false };
+    let offset = rip - slot;
+    let (reenter, tail) = (u64::from(header.reenter), u64::from(header.after));
+    if offset <= STUB_CODE {
+        return true; // the jump to the stub
+    }
+    if offset <= reenter {
+        return false; // behind a moved instruction, up to the call
+    }
+    tail == 0 || offset <= tail + STUB_LEA
 }
 
 fn in_gate(block: &Block, uc: &mut UContext) {
@@ -102,6 +125,9 @@ fn unmasked(block: &Block, uc: &mut UContext) {
     uc.set_frame(&block.frame.get());
     if uc.rip < gate::ARGS_AFTER || uc.rip >= gate::POST_END {
         uc.sigmask = block.exit_mask.get();
+    }
+    if block.steps_later.replace(false) {
+        uc.eflags |= TRAP_FLAG;
     }
     let (ret, rip) = (block.frame.get().rcx, block.post_rip.get());
     if rip == gate::GENERIC {

@@ -254,6 +254,7 @@ extern "C" fn child() {
     if state::backstop() == state::Backstop::Sud && arm_dispatch().is_err() {
         crate::die::die("no dispatch for a new thread", 0);
     }
+    signal::put_off_steps(block);
 }
 
 /// Switches Syscall User Dispatch on for this task: everything outside the gate traps. It is not

@@ -9,7 +9,7 @@ use crate::abi::errno::{EBADF, ENOSPC, EPERM};
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
 use crate::{
-    action, barrier, clone, exe, exec, library, mask, patch, sigframe, stats, sys, usermem,
+    action, barrier, clone, exe, exec, library, mask, patch, sigframe, signal, stats, sys, usermem,
 };
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
@@ -30,6 +30,7 @@ pub unsafe extern "C" fn on_call() {
     block.inspected.set(block.inspected.get().wrapping_add(1));
     block.trace(frame.rcx, frame.nr(), 0);
     dispatch(block, &frame);
+    signal::put_off_steps(block);
 }
 
 fn dispatch(block: &'static Block, frame: &Frame) {

@@ -50,6 +50,8 @@ global_asm!(
     ".pushsection .text.ia2entry,\"ax\",@progbits",
     ".globl ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
     ".hidden ia2_slow, ia2_slow_busy, ia2_leave, ia2_leaving, ia2_leaving_end",
+    ".globl ia2_slow_saved, ia2_leave_flags",
+    ".hidden ia2_slow_saved, ia2_leave_flags",
     ".globl ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
     ".hidden ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
     ".balign 64",
@@ -74,6 +76,7 @@ global_asm!(
     "mov rsp, gs:[{hstack_top}]",
     "pushfq",
     "pop qword ptr gs:[{eflags}]",
+    "ia2_slow_saved:",
     "cld",
     "test byte ptr gs:[{eflags} + 2], 4", // AC
     "jnz 6f",
@@ -128,6 +131,7 @@ global_asm!(
     "mov r15, gs:[{r15}]",
     "push qword ptr gs:[{eflags}]",
     "popfq", // from here on, no instruction may change a flag
+    "ia2_leave_flags:",
     "mov rsp, gs:[{rsp}]",
     "mov dword ptr gs:[{in_shim}], 0",
     "ia2_leaving:", // from here on, a signal goes by the block's exit_kind
@@ -239,6 +243,8 @@ global_asm!(
 unsafe extern "C" {
     static ia2_slow: u8;
     static ia2_slow_busy: u8;
+    static ia2_slow_saved: u8;
+    static ia2_leave_flags: u8;
     static ia2_leaving: u8;
     static ia2_leaving_end: u8;
     static ia2_done: u8;
@@ -297,6 +303,15 @@ pub fn is_arriving(rip: u64) -> bool {
 pub fn is_leaving(rip: u64) -> bool {
     let (start, end) = (&raw const ia2_leaving, &raw const ia2_leaving_end);
     (start.addr() as u64..end.addr() as u64).contains(&rip)
+}
+
+/// Whether the flags at `rip`, where the shim is busy, are the program's: not saved yet, or restored.
+#[must_use]
+pub fn has_flags_of_program(rip: u64) -> bool {
+    let saved = (&raw const ia2_slow_saved).addr() as u64;
+    let (restored, leaving) =
+        ((&raw const ia2_leave_flags).addr() as u64, (&raw const ia2_leaving).addr() as u64);
+    (slow_addr()..saved).contains(&rip) || (restored..leaving).contains(&rip)
 }
 
 /// If a handler was interrupted on its way back to what it interrupted, has it start that way again.

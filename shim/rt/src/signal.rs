@@ -29,7 +29,8 @@
 #![allow(unsafe_code, reason = "called from the signal entry with raw pointers")]
 
 use crate::abi::{
-    SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, UContext, sa,
+    SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, TRAP_TRACE,
+    UContext, sa,
 };
 use crate::block::{Block, ExitKind, Xmm};
 use crate::{boundary, die, entry, gate, mask, patch, sigframe, state, sys, usermem};
@@ -51,8 +52,10 @@ const CARRIER: i32 = 0x4941_3200;
 const OTHER: usize = 2;
 
 const SIGFPE: u32 = 8;
+/// The flag that makes a trap of each instruction.
+pub const TRAP_FLAG: u64 = 1 << 8;
 /// Direction, resume and trap flag: clear when a handler starts.
-const FLAGS_CLEARED: u64 = 1 << 10 | 1 << 16 | 1 << 8;
+const FLAGS_CLEARED: u64 = 1 << 10 | 1 << 16 | TRAP_FLAG;
 
 /// What the entry does next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,9 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         }
         return trapped(block, info, uc);
     }
+    if sig == SIGTRAP && info.code == TRAP_TRACE && is_step_of_shim(block, uc, busy) {
+        return Next::Return;
+    }
     if sig == SIGTRAP && patch::catch(uc) {
         return Next::Back;
     }
@@ -102,6 +108,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     // The kernel blocks a signal while its handler runs.
     block.fault_blocked.store(u32::from(has(FAULTS, sig)), Ordering::Relaxed);
     block.waited.set(None);
+    block.stepped.set(false);
     if has(uc.sigmask, SIGSYS) {
         // On the way out, with a signal waiting: the mask in force is the shim's.
         uc.sigmask = block.program_mask.get();
@@ -124,6 +131,42 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         block.fault_blocked.store(0, Ordering::Relaxed);
     }
     next
+}
+
+/// Whether a step of a program with the trap flag set is one that it does not have without the shim:
+/// inside the shim, and the one that comes back to the program. (Natively a `SYSCALL` and the
+/// instruction behind it make one step.)
+///
+/// In Rust code the trap flag is off: there are sections in which SIGTRAP is blocked. The exit
+/// restores the program's flags.
+fn is_step_of_shim(block: &Block, uc: &mut UContext, busy: bool) -> bool {
+    if busy {
+        if !entry::has_flags_of_program(uc.rip) {
+            uc.eflags &= !TRAP_FLAG;
+        }
+        block.stepped.set(true);
+        return true;
+    }
+    if boundary::is_inside(uc.rip) {
+        if block.steps_later.replace(false) {
+            uc.eflags |= TRAP_FLAG;
+        }
+        block.stepped.set(true);
+        return true;
+    }
+    block.stepped.replace(false)
+}
+
+/// An exit that sets the mask last would die of a step before that, with SIGTRAP blocked. It leaves
+/// without the trap flag, and a SIGTRAP that waits for the mask brings it back.
+pub fn put_off_steps(block: &Block) {
+    let frame = block.frame.get();
+    if block.exit_kind.get() == ExitKind::Unmask && frame.eflags & TRAP_FLAG != 0 {
+        block.frame.set(Frame { eflags: frame.eflags & !TRAP_FLAG, ..frame });
+        block.steps_later.set(true);
+        let (signo, code) = (SIGTRAP as i32, TRAP_TRACE);
+        sys::requeue(&SigInfo { signo, code, ..SigInfo::default() });
+    }
 }
 
 fn is_fault(sig: u32) -> bool {
@@ -313,6 +356,7 @@ pub unsafe extern "C" fn drain() {
             block.unmask(saved, gate::GENERIC);
         }
     }
+    put_off_steps(block);
 }
 
 /// Has the deferred signals arrive again, with every signal blocked from here on.

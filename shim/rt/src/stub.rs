@@ -178,6 +178,18 @@ pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
     }
 }
 
+/// The site whose island is at `addr`: the jump to its stub, in padding that the site's own two bytes
+/// jump to.
+#[must_use]
+pub fn island_at(addr: u64) -> Option<u64> {
+    let [0xe9, a, b, c, d] = usermem::read::<[u8; 5]>(addr).ok()? else { return None };
+    let target = jump_target(addr, [a, b, c, d]);
+    let (slot, header) = header_at(target)?;
+    let start = header.covers().start;
+    let is_island = target == slot + STUB_CODE && addr != start && start == header.site;
+    is_island.then_some(header.site)
+}
+
 /// A patch in use.
 #[derive(Clone, Copy)]
 pub struct InUse {

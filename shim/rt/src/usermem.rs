@@ -71,6 +71,8 @@ unsafe impl Plain for [u64; 2] {}
 unsafe impl Plain for [u8; 2] {}
 // SAFETY: integers.
 unsafe impl Plain for [u8; 8] {}
+// SAFETY: integers.
+unsafe impl Plain for [u8; 5] {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigAction {}
 // SAFETY: structure of integers.
