@@ -237,6 +237,7 @@ extern "C" fn child() {
         block::forget_others(block);
         block.deferred.store(0, Ordering::Relaxed);
         block.pending_held.set(0);
+        block.carrying.set(false);
         block.guest.set(false);
         block.guest_pid.store(0, Ordering::Relaxed);
         block.vforked.set(false);
