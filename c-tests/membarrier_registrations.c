@@ -1,4 +1,5 @@
 // membarrier's registrations are the program's own: what it has not registered fails, and is not told.
+//#Libc: glibc
 #include "harness.h"
 #include <linux/membarrier.h>
 

@@ -1,5 +1,6 @@
 // A filter of the program's own that traps a call: SIGSYS reaches the handler, and ends the program
 // where it is ignored or blocked.
+//#Libc: glibc
 #include "harness.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -133,7 +133,7 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
     let (mask, held, ignored) = process::hand_over_signals();
     let fd = program.into_raw_fd();
     let mut numbers = Text::<128>::new();
-    Handover { fd, mask, held, ignored, confined: false }.write(&mut numbers);
+    Handover { fd, mask, held, ignored, ..Handover::default() }.write(&mut numbers);
     if let (Some(slot), Ok(text)) =
         (list.get_mut(1), CString::from_vec_with_nul(numbers.as_bytes().to_vec()))
     {

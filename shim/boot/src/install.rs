@@ -188,7 +188,11 @@ struct Program {
 /// Puts the backstop up: the last step, for nothing outside the gate can call the kernel after it.
 ///
 /// A filter that was inherited is this one: it is not put up again.
-pub(crate) fn backstop(config: &Config, confined: bool) -> Result<(), GiveUp> {
+pub(crate) fn backstop(
+    config: &Config,
+    block: &Block,
+    handover: Option<&Handover>,
+) -> Result<(), GiveUp> {
     const SECCOMP_SET_MODE_FILTER: u32 = 1;
     const SECCOMP_FILTER_FLAG_TSYNC: u32 = 1;
     const PR_SET_NO_NEW_PRIVS: u32 = 38;
@@ -196,6 +200,14 @@ pub(crate) fn backstop(config: &Config, confined: bool) -> Result<(), GiveUp> {
         // Without it live patching registers itself at the first patch.
         let _ = sys::membarrier(patch::REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
     }
+    // What the program has before the shim adds to it. Under a backstop only the old image knew.
+    let handover = handover.filter(|handover| handover.confined);
+    let (no_new_privs, filtered) = match handover {
+        Some(handover) => (handover.no_new_privs, handover.filtered),
+        None => (sys::has_no_new_privs(), sys::is_filtered()),
+    };
+    block.no_new_privs.store(no_new_privs, Ordering::Relaxed);
+    block.filtered.store(filtered, Ordering::Relaxed);
     let filter = match config.backstop {
         Backstop::None => return Ok(()),
         Backstop::Sud => {
@@ -203,7 +215,7 @@ pub(crate) fn backstop(config: &Config, confined: bool) -> Result<(), GiveUp> {
                 "Syscall User Dispatch cannot be switched on; it needs Linux 5.11",
             ));
         }
-        Backstop::Strict | Backstop::Inspected if confined => return Ok(()),
+        Backstop::Strict | Backstop::Inspected if handover.is_some() => return Ok(()),
         Backstop::Strict => Filter::strict(gate::ALLOWED),
         Backstop::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
     };

@@ -130,7 +130,7 @@ unsafe fn put_under(
     install::state(&config, handover.is_none());
     install::table(&config);
     install::signals(block, handover)?;
-    install::backstop(&config, handover.is_some_and(|handover| handover.confined))?;
+    install::backstop(&config, block, handover)?;
     drop((config, objects));
     // SAFETY: everything that was allocated has been dropped.
     unsafe { arena::release() };

@@ -28,13 +28,19 @@ pub struct Handover {
     pub ignored: u64,
     /// The backstop is up already: a filter survives exec.
     pub confined: bool,
+    /// The program has set no_new_privs.
+    pub no_new_privs: bool,
+    /// The program is under a filter of its own.
+    pub filtered: bool,
 }
 
 impl Handover {
     /// Writes it, with the NUL.
     pub fn write<const N: usize>(&self, out: &mut Text<N>) {
         out.dec(u64::from(self.fd.unsigned_abs()));
-        for field in [self.mask, self.held, self.ignored, u64::from(self.confined)] {
+        let flags = [self.confined, self.no_new_privs, self.filtered];
+        let flags = flags.iter().rev().fold(0, |flags, flag| flags << 1 | u64::from(*flag));
+        for field in [self.mask, self.held, self.ignored, flags] {
             out.byte(b',').dec(field);
         }
         out.byte(0);
@@ -45,14 +51,12 @@ impl Handover {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut fields = bytes.split(|byte| *byte == b',').map(number);
         let mut next = || fields.next().flatten();
-        let handover = Self {
-            fd: i32::try_from(next()?).ok()?,
-            mask: next()?,
-            held: next()?,
-            ignored: next()?,
-            confined: next()? != 0,
-        };
-        fields.next().is_none().then_some(handover)
+        let (fd, mask, held) = (i32::try_from(next()?).ok()?, next()?, next()?);
+        let (ignored, flags) = (next()?, next()?);
+        let flag = |bit: u32| flags & 1 << bit != 0;
+        let (confined, no_new_privs, filtered) = (flag(0), flag(1), flag(2));
+        let handover = Self { fd, mask, held, ignored, confined, no_new_privs, filtered };
+        (fields.next().is_none() && flags < 8).then_some(handover)
     }
 }
 
@@ -73,7 +77,9 @@ mod tests {
 
     #[test]
     fn handover_survives_being_written() {
-        let sent = Handover { fd: 7, mask: u64::MAX, held: 1 << 30, ignored: 0, confined: true };
+        let (confined, no_new_privs, filtered) = (true, false, true);
+        let (mask, held) = (u64::MAX, 1 << 30);
+        let sent = Handover { fd: 7, mask, held, ignored: 0, confined, no_new_privs, filtered };
         let mut text = Text::<128>::new();
         sent.write(&mut text);
         let (nul, bytes) = text.as_bytes().split_last().unwrap();

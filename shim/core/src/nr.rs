@@ -28,6 +28,7 @@ pub const RT_SIGPENDING: u32 = 127;
 pub const RT_SIGTIMEDWAIT: u32 = 128;
 pub const RT_SIGSUSPEND: u32 = 130;
 pub const SIGALTSTACK: u32 = 131;
+pub const PRCTL: u32 = 157;
 pub const ARCH_PRCTL: u32 = 158;
 pub const EXIT_GROUP: u32 = 231;
 pub const OPENAT: u32 = 257;
@@ -40,6 +41,7 @@ pub const NEWFSTATAT: u32 = 262;
 pub const SIGNALFD: u32 = 282;
 pub const SIGNALFD4: u32 = 289;
 pub const DUP3: u32 = 292;
+pub const SECCOMP: u32 = 317;
 pub const EXECVEAT: u32 = 322;
 pub const MEMBARRIER: u32 = 324;
 pub const PKEY_MPROTECT: u32 = 329;
@@ -68,6 +70,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (RT_SIGTIMEDWAIT, "held signals pend in the shim"),
     (RT_SIGSUSPEND, "takes a mask"),
     (SIGALTSTACK, "the kernel's alternate stack is the shim's"),
+    (PRCTL, "the program's own filters, and what it is told of the shim's"),
     (ARCH_PRCTL, "the gs base is the shim's"),
     (EXIT_GROUP, "the statistics are written"),
     (PSELECT6, "takes a mask"),
@@ -75,6 +78,7 @@ pub const INSPECTED: &[(u32, &str)] = &[
     (EPOLL_PWAIT, "takes a mask"),
     (SIGNALFD, "takes a mask"),
     (SIGNALFD4, "takes a mask"),
+    (SECCOMP, "the program's own filters"),
     (EXECVEAT, "as execve"),
     (MEMBARRIER, "the shim has registered itself, the program has not"),
     (PKEY_MPROTECT, "as mprotect"),

@@ -24,7 +24,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use ia2_core::regs::Frame;
 use ia2_core::sigset::{AltStack, SIGSYS, SigSet, has};
 use linux_raw_sys::general::{
@@ -151,6 +151,12 @@ pub struct Block {
     /// Copy of the program's signal frame.
     pub return_frame: Cell<core::mem::MaybeUninit<ReturnFrame>>,
 
+    /// Address of the selector with which the program has switched Syscall User Dispatch on, or 0.
+    pub selector: Cell<u64>,
+    /// The task has set no_new_privs, or has it from a parent that did: not the shim.
+    pub no_new_privs: AtomicBool,
+    /// The task is under a filter of the program.
+    pub filtered: AtomicBool,
     /// Flags of the clone that makes, or made, this task.
     pub clone_flags: Cell<u64>,
     /// The block of the task that makes, or made, it.

@@ -156,7 +156,8 @@ fn before(uc: &mut UContext, ret: u64) {
 }
 
 /// The address after the `SYSCALL` of a call that returns to `ret`, which may be in a stub.
-fn program_address(ret: u64) -> u64 {
+#[must_use]
+pub fn program_address(ret: u64) -> u64 {
     stub::header_at(ret).map_or(ret, |(_, header)| header.site + 2)
 }
 

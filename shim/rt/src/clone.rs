@@ -203,6 +203,12 @@ fn prepare(parent: &Block, child: &'static Block, flags: u64) {
     child.guest_pid.store(0, Ordering::Relaxed);
     child.exec_memory.set((0, 0));
     child.vforked.set(flags & (VFORK | THREAD) == VFORK);
+    child.selector.set(0); // Syscall User Dispatch is not inherited
+    for (to, from) in
+        [(&child.no_new_privs, &parent.no_new_privs), (&child.filtered, &parent.filtered)]
+    {
+        to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     child.calls.set(0);
     child.inspected.set(0);
     child.denied.set(0);
@@ -231,6 +237,7 @@ extern "C" fn child() {
     let frame = Frame { rax: 0, rsp: block.clone_rsp.get(), ..block.frame.get() };
     block.frame.set(frame);
     if flags & VM == 0 {
+        block.selector.set(0);
         for lock in [&lock::EXEC, &lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
             lock.force_release();
         }

@@ -9,7 +9,8 @@ use crate::abi::errno::{EBADF, ENOSPC, EPERM};
 use crate::block::Block;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
 use crate::{
-    action, barrier, clone, exe, exec, library, mask, patch, sigframe, signal, stats, sys, usermem,
+    action, barrier, clone, confine, exe, exec, library, mask, patch, sigframe, signal, stats, sys,
+    usermem,
 };
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
@@ -29,7 +30,9 @@ pub unsafe extern "C" fn on_call() {
     block.begin();
     block.inspected.set(block.inspected.get().wrapping_add(1));
     block.trace(frame.rcx, frame.nr(), 0);
-    dispatch(block, &frame);
+    if !confine::dispatched(block, &frame) {
+        dispatch(block, &frame);
+    }
     signal::put_off_steps(block);
 }
 
@@ -76,6 +79,8 @@ fn dispatch(block: &'static Block, frame: &Frame) {
             sys::exit_group(frame.rdi as i32);
         }
         nr::ARCH_PRCTL => arch_prctl(block, args),
+        nr::PRCTL => confine::prctl(block, args),
+        nr::SECCOMP => confine::seccomp(block, args),
         nr::MEMBARRIER => barrier::membarrier(block, args),
         _ if exe::call(block, frame) => {}
         _ => block.pass(),

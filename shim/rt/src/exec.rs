@@ -209,6 +209,8 @@ fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64
         held: block.blocked_held.get(),
         ignored: ignored(block),
         confined: matches!(state::backstop(), Backstop::Strict | Backstop::Inspected),
+        no_new_privs: block.no_new_privs.load(Ordering::Relaxed),
+        filtered: block.filtered.load(Ordering::Relaxed),
     };
     let mut numbers = Text::<128>::new();
     handover.write(&mut numbers);

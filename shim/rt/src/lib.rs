@@ -42,6 +42,7 @@
 //! | `barrier` | membarrier: what the program has registered | |
 //! | `mask` | the calls that take a signal mask | |
 //! | `clone` | fork, vfork, clone, clone3, exit | [U] |
+//! | `confine` | the program's own filters, and no_new_privs | |
 //! | `exec` | execve, execveat: the loader starts the program | |
 //! | `exe` | `/proc/self/exe`, where the kernel would name the loader | |
 //! | `patch` | live patching of one site | [U] |
@@ -71,6 +72,7 @@ pub mod barrier;
 pub mod block;
 pub mod boundary;
 pub mod clone;
+pub mod confine;
 pub mod die;
 pub mod dispatch;
 pub mod entry;

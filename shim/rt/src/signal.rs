@@ -113,14 +113,20 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         // On the way out, with a signal waiting: the mask in force is the shim's.
         uc.sigmask = block.program_mask.get();
     }
+    let refused = sig == SIGSYS && is_refused(info, uc);
     boundary::settle(block, uc);
     let next = if sig == SIGSYS && block.carrying.replace(false) {
         if info.code != CARRIER {
             sys::requeue(info); // a SIGSYS of the program was pending, so no carrier was added
         }
         carried(block, uc)
+    } else if refused {
+        let mut info = *info;
+        let [call_addr, ..] = &mut info.rest;
+        *call_addr = uc.rip; // not the gate's
+        deliver(block, sig, &info, uc, true)
     } else {
-        deliver(block, sig, info, uc)
+        deliver(block, sig, info, uc, false)
     };
     if next == Next::Back {
         boundary::resume(uc);
@@ -198,6 +204,15 @@ fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
         }
 }
 
+/// Whether this SIGSYS says that a filter of the program's own, or its Syscall User Dispatch, has caught
+/// the call before `rip`, which may be the gate's. What is forged does not agree with the registers.
+fn is_refused(info: &SigInfo, uc: &UContext) -> bool {
+    let [call_addr, number_and_arch, ..] = info.rest;
+    matches!(info.code, SYS_SECCOMP | SYS_USER_DISPATCH)
+        && call_addr == uc.rip
+        && number_and_arch as u32 == uc.rax as u32
+}
+
 fn trapped(block: &Block, info: &SigInfo, uc: &mut UContext) -> Next {
     state::TRAPS.fetch_add(1, Ordering::Relaxed);
     block.trace(uc.rip, uc.rax as u32, 2);
@@ -231,7 +246,7 @@ fn carried(block: &Block, uc: &mut UContext) -> Next {
         sys::requeue(&info);
         return Next::Back;
     }
-    deliver(block, sig, &info, uc)
+    deliver(block, sig, &info, uc, false)
 }
 
 /// Notes a signal, and blocks the others in the interrupted code, which is the shim's.
@@ -265,11 +280,10 @@ fn defer(block: &Block, info: &SigInfo, uc: &mut UContext) {
 }
 
 /// Hands a signal to the program, whose context `uc` is at a boundary.
-fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
+fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext, refused: bool) -> Next {
     block.trace(uc.rip, sig, 3);
     // A fault cannot wait and cannot be ignored, nor what a filter of the program's own traps: the
     // kernel makes it the default then.
-    let refused = sig == SIGSYS && matches!(info.code, SYS_SECCOMP | SYS_USER_DISPATCH);
     let forced = refused || (info.code > 0 && (is_fault(sig) || sig == SIGTRAP));
     let blocked = has(block.blocked_held.get(), sig);
     if blocked {
@@ -291,7 +305,7 @@ fn deliver(block: &Block, sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
         return if sig == SIGSEGV {
             die_of(SIGSEGV, &forced, uc)
         } else {
-            deliver(block, SIGSEGV, &forced, uc)
+            deliver(block, SIGSEGV, &forced, uc, false)
         };
     };
     let own = if action.flags & sa::NODEFER != 0 { 0 } else { only(sig) };

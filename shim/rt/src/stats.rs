@@ -1,5 +1,5 @@
 //! The statistics: one line of JSON per process, appended to a file when the process ends
-//! (`IA2_STATS`). A process that a signal kills writes none.
+//! (`IA2_STATS`). A process that a signal kills writes none, nor one that confines itself.
 
 use crate::block::{self, Block};
 use crate::patch::each_region;
@@ -11,6 +11,14 @@ use linux_raw_sys::general::{O_APPEND, O_CREAT, O_WRONLY};
 
 /// The line was written, or is being written.
 static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// A filter of the program's own may end it for writing.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Has no line written, in this process and its children.
+pub fn give_up() {
+    GIVEN_UP.store(true, Ordering::Relaxed);
+}
 
 /// Adds the block's counters to those of the process, before its thread is gone.
 pub fn retire(block: &Block) {
@@ -40,6 +48,9 @@ pub fn forget(block: &Block) {
 /// not be in it. Of several threads that end the process at once, the first writes, and the others
 /// wait here for the end.
 pub fn write() {
+    if GIVEN_UP.load(Ordering::Relaxed) {
+        return;
+    }
     while WRITTEN.swap(true, Ordering::Relaxed) {
         sys::sleep(1_000_000);
     }

@@ -270,6 +270,33 @@ pub fn prctl(option: u32, b: u64, c: u64, d: u64, e: u64) -> Result<u64, i32> {
     check(call!(__NR_prctl, option, b, c, d, e))
 }
 
+/// prctl(2): the mode of seccomp.
+pub const PR_GET_SECCOMP: u32 = 21;
+/// prctl(2): whether exec gives no privilege.
+pub const PR_GET_NO_NEW_PRIVS: u32 = 39;
+
+/// Whether the task has no_new_privs.
+#[must_use]
+pub fn has_no_new_privs() -> bool {
+    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == Ok(1)
+}
+
+/// Whether the task is under a seccomp filter.
+#[must_use]
+pub fn is_filtered() -> bool {
+    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == Ok(2)
+}
+
+/// Whether the task has CAP_SYS_ADMIN in its user namespace, by capget(2).
+pub fn is_admin() -> bool {
+    const VERSION_3: u32 = 0x2008_0522;
+    const SYS_ADMIN: u32 = 21;
+    let (head, mut sets) = ([VERSION_3, 0], [0u32; 6]);
+    let done = call!(__NR_capget, (&raw const head).addr(), (&raw mut sets).addr()) == 0;
+    let [effective, ..] = sets;
+    done && effective & 1 << SYS_ADMIN != 0
+}
+
 /// seccomp(2).
 ///
 /// # Errors
