@@ -63,7 +63,7 @@ install: all
 	install -m 755 $(RELEASE)/libia2shim.so $(RELEASE)/ia2-loader $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(RELEASE)/libia2shim.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md) \
-		$(DESTDIR)$(PREFIX)/share/doc/ia2shim
+		scripts/gdb.py $(DESTDIR)$(PREFIX)/share/doc/ia2shim
 ifneq ($(wildcard shim/include/ia2shim.h),)
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 shim/include/ia2shim.h $(DESTDIR)$(PREFIX)/include

@@ -239,6 +239,8 @@ const GUARD: usize = 4096;
 const ALTSTACK: usize = 64 << 10;
 const HSTACK: usize = 64 << 10;
 const REGION: usize = GUARD + ALTSTACK + HSTACK + size_of::<Block>();
+// scripts/gdb.py has these two as numbers.
+const _: () = assert!(offset::FRAME == 0x48 && HSTACK == 64 << 10);
 /// Blocks mapped at once, but for the first: a program may have one thread only.
 const BATCH: usize = 8;
 

@@ -114,22 +114,27 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         uc.sigmask = block.program_mask.get();
     }
     let refused = sig == SIGSYS && is_refused(info, uc);
+    let place = uc.rip;
     boundary::settle(block, uc);
+    // The address of an instruction in a stub is told as the program's.
+    let moved = place != uc.rip && names_place(sig, info, place);
     let next = if sig == SIGSYS && block.carrying.replace(false) {
         if info.code != CARRIER {
             sys::requeue(info); // a SIGSYS of the program was pending, so no carrier was added
         }
         carried(block, uc)
-    } else if refused {
+    } else if refused || moved {
         let mut info = *info;
-        let [call_addr, ..] = &mut info.rest;
-        *call_addr = uc.rip; // not the gate's
-        deliver(block, sig, &info, uc, true)
+        let [addr, ..] = &mut info.rest;
+        *addr = uc.rip; // not the gate's
+        deliver(block, sig, &info, uc, refused)
     } else {
         deliver(block, sig, info, uc, false)
     };
     if next == Next::Back {
         boundary::resume(uc);
+    }
+    if next != Next::Leave {
         block.in_shim.store(0, Ordering::Relaxed);
     }
     if block.deferred.load(Ordering::Relaxed) == 0 {
@@ -173,6 +178,12 @@ pub fn put_off_steps(block: &Block) {
         let (signo, code) = (SIGTRAP as i32, TRAP_TRACE);
         sys::requeue(&SigInfo { signo, code, ..SigInfo::default() });
     }
+}
+
+/// Whether the address in `info` is that of the instruction, `place`, and not one that it used.
+fn names_place(sig: u32, info: &SigInfo, place: u64) -> bool {
+    let [addr, ..] = info.rest;
+    has(only(SIGILL) | only(SIGFPE) | only(SIGTRAP), sig) && info.code > 0 && addr == place
 }
 
 fn is_fault(sig: u32) -> bool {
@@ -342,13 +353,14 @@ fn start_handler(
 }
 
 /// The default action of a signal whose kernel handler is the shim's: the handler is taken away and
-/// the signal raised again.
+/// the signal raised again. The held ones kill: nothing runs at the place any more, and the core dump
+/// shows the program's address, not one in a stub.
 fn die_of(sig: u32, info: &SigInfo, uc: &mut UContext) -> Next {
     // The kernel refuses only KILL and STOP, which never come here.
     let _ = sys::sigaction(sig, Some(&SigAction { handler: SIG_DFL, ..SigAction::default() }));
     uc.sigmask &= !only(sig);
     sys::requeue(info);
-    Next::Back
+    if has(HELD, sig) { Next::Return } else { Next::Back }
 }
 
 /// Called by the exit when signals were deferred: has them arrive again and turns the exit into one
