@@ -10,6 +10,14 @@ pub const GATE: u64 = 0x7e90_0000_0000;
 /// Size of one page of the window in bytes.
 pub const PAGE: u64 = 4096;
 
+/// What a filter sees as the address of a call that nobody looked at, of one that the shim passes on, and
+/// of the shim's own: each is the address after its `SYSCALL`.
+pub const FAST_AFTER: u64 = GATE + 0x2b;
+/// See [`FAST_AFTER`].
+pub const ARGS_AFTER: u64 = GATE + 0x142;
+/// See [`FAST_AFTER`].
+pub const RAW_AFTER: u64 = GATE + 0x242;
+
 /// The constants page (r--): what the filter names by its address. All zeros so far.
 pub const CONSTANTS: u64 = GATE + PAGE;
 

@@ -24,11 +24,13 @@
 //! | `script` | the first line of a script |
 //! | `handover` | what an exec tells the loader |
 //! | `maps` | lines of `/proc/self/maps` |
+//! | `verdict` | what a policy can say to a call |
 //! | `text` | numbers and JSON into a fixed buffer |
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod bpf;
+pub mod calls;
 pub mod elf;
 pub mod handover;
 pub mod late;
@@ -40,3 +42,4 @@ pub mod script;
 pub mod sigset;
 pub mod site;
 pub mod text;
+pub mod verdict;

@@ -39,7 +39,7 @@
 
 use crate::block::offset;
 use core::arch::global_asm;
-use ia2_core::layout::{GATE, TABLE};
+use ia2_core::layout::{self, GATE, TABLE};
 
 /// First byte of `fast` that also counts the call in the block.
 pub const FAST_COUNTED: u64 = GATE + 0x0a;
@@ -48,7 +48,7 @@ pub const FAST: u64 = GATE + 0x20;
 /// Its `SYSCALL`.
 pub const FAST_SYSCALL: u64 = GATE + 0x29;
 /// The instruction after it: the call is done, the return address in the block.
-pub const FAST_AFTER: u64 = GATE + 0x2b;
+pub const FAST_AFTER: u64 = layout::FAST_AFTER;
 /// Its last instruction, `jmp *%rcx`: the return address is in `rcx`.
 pub const FAST_JMP: u64 = GATE + 0xac;
 /// One past the end of `fast`.
@@ -60,7 +60,7 @@ pub const GENERIC_END: u64 = GATE + 0x140;
 /// `args`, which begins with its `SYSCALL`.
 pub const ARGS: u64 = GATE + 0x140;
 /// The instruction after it.
-pub const ARGS_AFTER: u64 = GATE + 0x142;
+pub const ARGS_AFTER: u64 = layout::ARGS_AFTER;
 /// A `post`: restore everything that the shim's last call used, and go to the block's `post_rip`.
 pub const POST_ALL: u64 = GATE + 0x1d0;
 /// A `post`: restore the argument registers of the program's call and return to it.
@@ -70,7 +70,7 @@ pub const POST_END: u64 = GATE + 0x240;
 /// `raw`, which begins with its `SYSCALL`.
 pub const RAW: u64 = GATE + 0x240;
 /// The instruction after it.
-pub const RAW_AFTER: u64 = GATE + 0x242;
+pub const RAW_AFTER: u64 = layout::RAW_AFTER;
 /// One past the gate's last instruction.
 pub const GATE_END: u64 = GATE + 0x300;
 

@@ -1,0 +1,37 @@
+//! The policy language: from text to what the kernel and the shim run.
+//!
+//! ```text
+//! text ── lex ─ parse ──► ast ── check ──► Policy ── compile ──► Blob (ia2_core::blob)
+//!            │                    │           │          │
+//!            └── Diagnostic ◄─────┘        eval ◄─ verify ┘
+//! ```
+//! A policy is text; [`check`] resolves its names and types against the table of calls and gives a
+//! [`policy::Policy`]. What that means is said once, by [`eval`]. [`compile`] makes two programs of
+//! classic BPF from it: one for the kernel, which decides everything that numbers and scalars decide, and
+//! one for the shim, which decides all of it; [`verify`] compares both with `eval` at every boundary.
+//!
+//! Runs in `ia2`, at build time (the built-in policies), and in the constructor of a preloaded
+//! library: it allocates, and it cannot panic.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `span` | a place in a source |
+//! | `diag` | what is wrong with a policy, where, and what to do |
+//! | `source` | where text comes from: files, includes, built-in policies |
+//! | `lex` | tokens |
+//! | `ast` | what was written |
+//! | `parse` | tokens → what was written |
+//! | `check` | what was written → what is meant |
+//! | `policy` | what is meant |
+//! | `eval` | what a policy says to one call |
+//! | `assemble` | labels and jumps of classic BPF |
+//! | `compile` | what is meant → the two programs |
+//! | `verify` | the two programs against `eval` |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod diag;
+pub mod policy;
+pub mod span;
