@@ -33,7 +33,7 @@ pub(crate) fn measure(plan: Plan, cpu: usize, lib: Option<&Path>) -> Result<Vec<
     let mut all = Vec::new();
     for call in Call::ALL {
         for row in Row::ALL {
-            if lib.is_some() || row.shim_environment().is_none() {
+            if call.is_in(row) && (lib.is_some() || row.shim_environment().is_none()) {
                 all.push(Samples { row, call, generations: Vec::new() });
             }
         }

@@ -14,6 +14,9 @@ use crate::timing::{self, Timing};
 /// What memory may cost, in KiB of peak resident set above native.
 const MEMORY_BOUND_KIB: f64 = 1536.0;
 
+/// How much longer a signal may take to its handler and back than natively.
+const DELIVERY_BOUND: f64 = 1.3;
+
 /// Everything that was measured.
 pub(crate) struct Report {
     pub(crate) cpu: usize,
@@ -68,10 +71,8 @@ impl Report {
     fn line(&self, samples: &Samples) -> Option<Line> {
         let ns = per_call(&samples.generations.concat());
         let native = self.samples(Row::Native, samples.call)?;
-        let floor = match samples.row.floor() {
-            Some(row) => Some(to_floor(samples, self.samples(row, samples.call)?)),
-            None => None,
-        };
+        let floor = samples.row.floor().and_then(|row| self.samples(row, samples.call));
+        let floor = floor.map(|floor| to_floor(samples, floor));
         Some(Line {
             row: samples.row,
             call: samples.call,
@@ -99,6 +100,7 @@ impl Report {
                 });
             }
         }
+        bounds.extend(self.delivery());
         for timing in &self.timings {
             for line in timing.lines() {
                 if let Some(to_native) = line.to_native
@@ -124,6 +126,21 @@ impl Report {
             });
         }
         bounds
+    }
+
+    /// What a signal to a handler costs under the strict filter, as a ratio to native, without what its
+    /// calls cost: the shim sets the mask (one rt_sigprocmask under the filter), and the handler
+    /// returns by an inspected call (rt_sigreturn, which costs what looking at a call costs).
+    fn delivery(&self) -> Option<Bound> {
+        let ns = |row, call| Some(per_call(&self.samples(row, call)?.generations.concat()));
+        let delivered = |row| Some(ns(row, Call::Signal)? - ns(row, Call::Tgkill)?);
+        let mask = ns(Row::AddressFilter, Call::Sigprocmask)?;
+        let look = ns(Row::Strict, Call::Sigprocmask)? - ns(Row::Native, Call::Sigprocmask)?;
+        Some(Bound {
+            what: "delivery of a signal / native, strict, without its calls".to_owned(),
+            value: (delivered(Row::Strict)? - mask - look) / delivered(Row::Native)?,
+            limit: DELIVERY_BOUND,
+        })
     }
 
     /// The one table of `make bench`.

@@ -9,7 +9,9 @@
 //! The assembly keeps the C calling convention: it writes rax, rcx, r10 and r11 only, and no stack.
 #![allow(unsafe_code, reason = "declares and calls the assembly below")]
 
+use crate::row::Row;
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Calls in one timed chunk.
 pub(crate) const CALLS_PER_CHUNK: u32 = 500;
@@ -47,6 +49,7 @@ global_asm!(
     "ia2b_site ia2b_unknown, {unknown}",
     "ia2b_site ia2b_read, {read}",
     "ia2b_site ia2b_sigprocmask, {sigprocmask}",
+    "ia2b_site ia2b_tgkill, {tgkill}",
     // Where the kernel returns to from a signal handler; the kernel pops the frame itself.
     "ia2b_site ia2b_sigreturn, {sigreturn}",
     // ia2b_again(rdi: number, rsi: the six arguments) makes a trapped call again.
@@ -80,6 +83,7 @@ global_asm!(
     read = const libc::SYS_read,
     sigprocmask = const libc::SYS_rt_sigprocmask,
     sigreturn = const libc::SYS_rt_sigreturn,
+    tgkill = const libc::SYS_tgkill,
     options(att_syntax)
 );
 
@@ -96,6 +100,8 @@ unsafe extern "C" {
     fn ia2b_read_after();
     fn ia2b_sigprocmask(a: usize, b: usize, c: usize) -> isize;
     fn ia2b_sigprocmask_after();
+    fn ia2b_tgkill(a: usize, b: usize, c: usize) -> isize;
+    fn ia2b_tgkill_after();
     fn ia2b_sigreturn();
     fn ia2b_sigreturn_after();
     fn ia2b_again(nr: usize, arguments: *const [usize; 6]) -> isize;
@@ -114,11 +120,28 @@ pub(crate) enum Call {
     /// `rt_sigprocmask(SIG_BLOCK, NULL, &old, 8)`: trivial for the kernel, and a call that the
     /// shim has to look at although it changes nothing. An inspected call with an empty verdict.
     Sigprocmask,
+    /// `tgkill(pid, tid, 0)`: sends nothing.
+    Tgkill,
+    /// `tgkill(pid, tid, SIGUSR1)` to itself, with a handler that does nothing: what it takes more
+    /// than [`Call::Tgkill`] is the delivery and the return from the handler.
+    Signal,
 }
 
 impl Call {
     /// All calls, in the order of the table.
-    pub(crate) const ALL: [Self; 4] = [Self::Getpid, Self::Unknown, Self::Read, Self::Sigprocmask];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Getpid, Self::Unknown, Self::Read, Self::Sigprocmask, Self::Tgkill, Self::Signal];
+
+    /// Whether it is measured in `row`. The hand-made floors allow one instruction only, and a handler
+    /// returns from another.
+    pub(crate) fn is_in(self, row: Row) -> bool {
+        match self {
+            Self::Tgkill | Self::Signal => {
+                matches!(row, Row::Native | Row::NoBackstop | Row::Strict | Row::Sud)
+            }
+            _ => true,
+        }
+    }
 
     /// Name in the table, in JSON and as the worker's argument.
     pub(crate) fn name(self) -> &'static str {
@@ -127,6 +150,8 @@ impl Call {
             Self::Unknown => "nr500",
             Self::Read => "read1",
             Self::Sigprocmask => "sigprocmask",
+            Self::Tgkill => "tgkill",
+            Self::Signal => "signal",
         }
     }
 
@@ -141,6 +166,7 @@ impl Call {
             Self::Unknown => ia2b_unknown,
             Self::Read => ia2b_read,
             Self::Sigprocmask => ia2b_sigprocmask,
+            Self::Tgkill | Self::Signal => ia2b_tgkill,
         }
     }
 
@@ -151,6 +177,7 @@ impl Call {
             Self::Unknown => ia2b_unknown_after,
             Self::Read => ia2b_read_after,
             Self::Sigprocmask => ia2b_sigprocmask_after,
+            Self::Tgkill | Self::Signal => ia2b_tgkill_after,
         })
     }
 
@@ -196,6 +223,14 @@ pub(crate) fn again(nr: usize, arguments: &[usize; 6]) -> isize {
     unsafe { ia2b_again(nr, arguments) }
 }
 
+/// The handler whose delivery is measured.
+extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    DELIVERED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Signals that arrived.
+static DELIVERED: AtomicU32 = AtomicU32::new(0);
+
 /// One call with its arguments ready, so that the timed loop does nothing but call.
 pub(crate) struct Prepared {
     call: Call,
@@ -213,6 +248,19 @@ impl Prepared {
             Call::Getpid | Call::Unknown => [0; 3],
             Call::Read => [usize::try_from(zero).unwrap_or(usize::MAX), target, 1],
             Call::Sigprocmask => [libc::SIG_BLOCK as usize, 0, target],
+            // The only thread: its number is that of the process.
+            Call::Tgkill => [std::process::id() as usize, std::process::id() as usize, 0],
+            Call::Signal => {
+                // SAFETY: zeros are an action without a mask; the handler counts, and no more.
+                unsafe {
+                    let mut action: libc::sigaction = core::mem::zeroed();
+                    action.sa_sigaction = on_signal as *const () as usize;
+                    action.sa_flags = libc::SA_SIGINFO;
+                    libc::sigaction(libc::SIGUSR1, &raw const action, core::ptr::null_mut());
+                }
+                let own = std::process::id() as usize;
+                [own, own, libc::SIGUSR1 as usize]
+            }
         };
         Self { call, arguments, _buffer: buffer }
     }
@@ -220,13 +268,15 @@ impl Prepared {
     /// Makes the call once and says whether the answer is the right one.
     pub(crate) fn answers_right(&self) -> bool {
         let [a, b, c] = self.arguments;
+        let delivered = DELIVERED.load(Ordering::Relaxed);
         // SAFETY: as in `chunk`.
         let answer = unsafe { self.call.site()(a, b, c) };
         match self.call {
             Call::Getpid => u32::try_from(answer) == Ok(std::process::id()),
             Call::Unknown => i32::try_from(-answer) == Ok(libc::ENOSYS),
             Call::Read => answer == 1,
-            Call::Sigprocmask => answer == 0,
+            Call::Sigprocmask | Call::Tgkill => answer == 0,
+            Call::Signal => answer == 0 && DELIVERED.load(Ordering::Relaxed) == delivered + 1,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::abi::{SIG_DFL, SIG_IGN, SigAction, sa};
 use crate::block::Block;
 use crate::lock::Lock;
 use crate::{entry, sys, usermem};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 use ia2_core::sigset::{HELD, SIG_MAX, SIGKILL, SIGSTOP, UNBLOCKABLE, has};
 
 /// One action as four words, read and written under the table's lock.
@@ -30,6 +30,9 @@ struct Slot {
 pub struct Actions {
     /// Guards the slots.
     pub lock: Lock,
+    /// Odd while a slot changes, another number afterwards: what is read while it is even and stays the
+    /// same is one action, without the lock (a sequence lock).
+    changes: AtomicU64,
     slots: [Slot; SIG_MAX as usize],
 }
 
@@ -40,6 +43,7 @@ impl Actions {
     const fn new() -> Self {
         Self {
             lock: Lock::new(),
+            changes: AtomicU64::new(0),
             slots: [const {
                 Slot {
                     handler: AtomicU64::new(SIG_DFL),
@@ -66,6 +70,13 @@ impl Actions {
     /// becomes the default for the next one.
     #[must_use]
     pub fn deliver(&self, block: &Block, sig: u32) -> SigAction {
+        let before = self.changes.load(Ordering::Acquire);
+        let action = self.slot(sig).map_or(SigAction::default(), Slot::load);
+        fence(Ordering::Acquire);
+        let is_one = before.is_multiple_of(2) && self.changes.load(Ordering::Relaxed) == before;
+        if is_one && action.flags & sa::RESETHAND == 0 {
+            return action;
+        }
         let _guard = self.lock.lock(block);
         let action = self.slot(sig).map_or(SigAction::default(), Slot::load);
         if action.flags & sa::RESETHAND != 0 && !matches!(action.handler, SIG_DFL | SIG_IGN) {
@@ -81,7 +92,12 @@ impl Actions {
 
     fn set(&self, sig: u32, action: &SigAction) {
         if let Some(slot) = self.slot(sig) {
+            // The caller has the lock, so nobody else counts.
+            let changes = self.changes.load(Ordering::Relaxed) | 1;
+            self.changes.store(changes, Ordering::Relaxed);
+            fence(Ordering::Release);
             slot.store(action);
+            self.changes.store(changes.wrapping_add(1), Ordering::Release);
         }
     }
 
@@ -137,12 +153,15 @@ pub fn for_kernel(sig: u32, wanted: &SigAction) -> SigAction {
     }
     // What the program ignores interrupts no call of it, as far as the kernel restarts calls.
     let restart = if wanted.handler == SIG_IGN { sa::RESTART } else { 0 };
+    // A trap needs nothing of the program's stack. Where the frame of a handler belongs on it, the
+    // kernel puts it there.
+    let onstack = if has(HELD, sig) { sa::ONSTACK } else { wanted.flags & sa::ONSTACK };
     SigAction {
         handler: entry::signal_addr(),
         flags: restart
+            | onstack
             | (wanted.flags & (sa::RESTART | sa::NOCLDSTOP | sa::NOCLDWAIT | sa::EXPOSE_TAGBITS))
             | sa::SIGINFO
-            | sa::ONSTACK
             | sa::RESTORER,
         restorer: entry::restorer_addr(),
         mask: !crate::signal::FAULTS,

@@ -72,14 +72,6 @@ pub struct Before {
     altstack: AltStack,
 }
 
-/// A copy of the program's signal frame, from which the kernel returns.
-#[derive(Clone, Copy)]
-#[repr(C, align(16))]
-pub struct ReturnFrame {
-    /// The kernel takes the address of the frame to be `rsp - 8`.
-    pub frame: crate::abi::SigFrame,
-}
-
 /// Per-thread memory of the shim.
 #[repr(C, align(4096))]
 pub struct Block {
@@ -148,8 +140,6 @@ pub struct Block {
     pub stepped: Cell<bool>,
     /// The program single-steps, and the exit has put that off until the mask is set.
     pub steps_later: Cell<bool>,
-    /// Copy of the program's signal frame.
-    pub return_frame: Cell<core::mem::MaybeUninit<ReturnFrame>>,
 
     /// Address of the selector with which the program has switched Syscall User Dispatch on, or 0.
     pub selector: Cell<u64>,
@@ -238,6 +228,8 @@ const _: () = assert!(offset::XMM.is_multiple_of(16));
 const GUARD: usize = 4096;
 const ALTSTACK: usize = 64 << 10;
 const HSTACK: usize = 64 << 10;
+/// Bytes of both stacks, which end where the block begins.
+pub const STACKS: u64 = (ALTSTACK + HSTACK) as u64;
 const REGION: usize = GUARD + ALTSTACK + HSTACK + size_of::<Block>();
 // scripts/gdb.py has these two as numbers.
 const _: () = assert!(offset::FRAME == 0x48 && HSTACK == 64 << 10);
@@ -277,7 +269,7 @@ impl Block {
     #[must_use]
     pub fn owns_stack(&self, rsp: u64) -> bool {
         let top = self.this.get();
-        rsp <= top && rsp > top - (HSTACK + ALTSTACK) as u64
+        rsp <= top && rsp > top - STACKS
     }
 
     /// Whether the task is a guest, and has been killed.

@@ -22,7 +22,8 @@
 use crate::abi::UContext;
 use crate::block::{Block, ExitKind};
 use crate::signal::TRAP_FLAG;
-use crate::{entry, gate, stub, usermem};
+use crate::stub::Code;
+use crate::{entry, gate, stub};
 use ia2_core::layout::{STUB_CODE, STUB_LEA};
 
 /// An interrupted wait, as the kernel returns it.
@@ -167,20 +168,21 @@ pub fn program_address(ret: u64) -> u64 {
 /// The bytes at its address may be covered by a patch, and then its instruction is in a stub; or
 /// they may be a `SYSCALL` that would trap, which going to the gate at once spares it.
 pub fn resume(uc: &mut UContext) {
-    if let Some((slot, header)) = stub::covering(uc.rip) {
-        let covered = header.covers();
-        if uc.rip == header.site {
-            // With instructions moved from behind it, the call returns to the stub's tail.
-            let tail = u64::from(header.after);
-            make_call(uc, if tail == 0 { header.site + 2 } else { slot + tail });
-        } else if uc.rip < header.site {
-            // At the first byte the jump itself may run just as well.
-            uc.rip = slot + ia2_core::layout::STUB_CODE + (uc.rip - covered.start);
-        } else {
-            uc.rip = slot + u64::from(header.after) + STUB_LEA + (uc.rip - header.site - 2);
-        }
-    } else if usermem::read::<[u8; 2]>(uc.rip) == Ok([0x0f, 0x05]) && !gate::contains(uc.rip) {
-        make_call(uc, uc.rip.wrapping_add(2));
+    let (slot, header) = match stub::code_at(uc.rip) {
+        Code::Covered(slot, header) => (slot, header),
+        Code::Syscall if !gate::contains(uc.rip) => return make_call(uc, uc.rip.wrapping_add(2)),
+        Code::Syscall | Code::Other => return,
+    };
+    let covered = header.covers();
+    if uc.rip == header.site {
+        // With instructions moved from behind it, the call returns to the stub's tail.
+        let tail = u64::from(header.after);
+        make_call(uc, if tail == 0 { header.site + 2 } else { slot + tail });
+    } else if uc.rip < header.site {
+        // At the first byte the jump itself may run just as well.
+        uc.rip = slot + ia2_core::layout::STUB_CODE + (uc.rip - covered.start);
+    } else {
+        uc.rip = slot + u64::from(header.after) + STUB_LEA + (uc.rip - header.site - 2);
     }
 }
 

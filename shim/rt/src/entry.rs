@@ -31,8 +31,9 @@
 //! # `ia2_signal`: every signal
 //!
 //! ```text
-//! in:     as a signal handler, on the shim's alternate stack: rdi, rsi, rdx; rsp = the frame
-//! does:   signal::on_signal
+//! in:     as a signal handler: rdi, rsi, rdx; rsp = the frame, on the shim's alternate stack or where
+//!         the program's handler would have it
+//! does:   signal::on_signal, on a stack of the block
 //! out:    rt_sigreturn from the same frame, or ia2_leave
 //! ```
 //! The handler that interrupted the program itself returns through `ia2_back`: a fault that
@@ -41,10 +42,11 @@
 
 #![allow(unsafe_code, reason = "global_asm")]
 
-use crate::abi::UContext;
-use crate::block::offset;
+use crate::abi::{SigFrame, UContext};
+use crate::block::{Block, offset};
 use crate::gate;
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 global_asm!(
     ".pushsection .text.ia2entry,\"ax\",@progbits",
@@ -174,8 +176,14 @@ global_asm!(
     ".balign 16",
     "ia2_signal:",
     "mov rbx, rsp", // the frame; rbx itself is in it
-    "pushfq",       // the kernel leaves the stack as after a call
-    "test byte ptr [rsp + 2], 4",
+    "mov rax, gs:[{this}]",
+    "mov rbp, gs:[{hstack_top}]", // nobody uses it, or the frame would be there
+    "sub rax, rsp",
+    "cmp rax, {stacks}",
+    "cmovb rbp, rsp",
+    "and rbp, -16", // the kernel leaves the stack as after a call
+    "mov rsp, rbp",
+    "test byte ptr [rbx + {uc_eflags} + 2], 4", // AC, which the kernel has left as it was
     "jnz 8f",
     "9:",
     "call {on_signal}",
@@ -195,13 +203,12 @@ global_asm!(
     "jmp r14",
     "ia2_back_end:",
     "5:",
-    "lea rsp, [rbx - 8]",
+    "mov rsp, rbp",
     "call {requeue}",
     "jmp ia2_back",
     "8:",
-    "and dword ptr [rsp], ~(1 << 18)",
+    "push 2",
     "popfq",
-    "sub rsp, 8",
     "jmp 9b",
     "ia2_restorer:", // the kernel demands one; ia2_signal never returns to it
     "ud2",
@@ -215,6 +222,9 @@ global_asm!(
     args = const gate::ARGS,
     raw = const gate::RAW,
     nr_sigreturn = const ia2_core::nr::RT_SIGRETURN,
+    uc_eflags = const offset_of!(SigFrame, uc) + offset_of!(UContext, eflags),
+    this = const offset::THIS,
+    stacks = const crate::block::STACKS,
     in_shim = const offset::IN_SHIM,
     deferred = const offset::DEFERRED,
     exit_target = const offset::EXIT_TARGET,
@@ -312,6 +322,21 @@ pub fn has_flags_of_program(rip: u64) -> bool {
     let (restored, leaving) =
         ((&raw const ia2_leave_flags).addr() as u64, (&raw const ia2_leaving).addr() as u64);
     (slow_addr()..saved).contains(&rip) || (restored..leaving).contains(&rip)
+}
+
+/// Whether a thread at `rip` is about to return from a signal for the program, out of the block's copy of
+/// the frame.
+#[must_use]
+pub fn is_returning(block: &Block, rip: u64, rsp: u64) -> bool {
+    rsp == block.return_rsp.get() && (is_leaving(rip) || rip == gate::RAW)
+}
+
+/// Whether a thread at `rip` is in the handler the kernel knows, outside of Rust code: its stack may be
+/// the program's. Its last call is not the rt_sigreturn of the program, which returns from the block.
+#[must_use]
+pub fn is_handling(block: &Block, rip: u64, rsp: u64) -> bool {
+    (signal_addr()..restorer_addr()).contains(&rip)
+        || (rip == gate::RAW && rsp != block.return_rsp.get())
 }
 
 /// If a handler was interrupted on its way back to what it interrupted, has it start that way again.

@@ -66,7 +66,7 @@ pub fn catch(uc: &mut UContext) -> bool {
     while lock::wait(patched).is_none() {}
     let known = DONE.iter().any(|slot| slot.load(Ordering::Acquire) == addr);
     // A breakpoint that a debugger or the program put there since is not ours.
-    if !known || usermem::read::<[u8; 2]>(addr).is_ok_and(|[first, _]| first == INT3) {
+    if !known || usermem::peek(addr).is_ok_and(|[first]| first == INT3) {
         return false;
     }
     uc.rip = addr;
@@ -81,7 +81,7 @@ pub fn late(block: &Block, site: u64, frame: &Frame) {
         return;
     }
     // Not a `SYSCALL`: the vsyscall page, or bytes that are gone already.
-    if usermem::read::<[u8; 2]>(site) != Ok([0x0f, 0x05]) || state::LEFT.has(site) {
+    if usermem::peek(site) != Ok([0x0f, 0x05]) || state::LEFT.has(site) {
         return;
     }
     // Somebody is patching: this site, probably. If not, it will trap again.
@@ -283,7 +283,7 @@ fn sync_cores() -> Result<(), i32> {
 
 /// Stores one byte of text.
 fn store(addr: u64, byte: u8) -> Result<(), i32> {
-    usermem::read::<[u8; 2]>(addr)?;
+    usermem::peek::<2>(addr)?;
     // SAFETY: the byte was readable just now and its page was made writable by `write_live`; the
     // program unmapping its own text at this very moment would fault the program as well. Atomic,
     // because other processors fetch it.

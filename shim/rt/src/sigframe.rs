@@ -1,11 +1,12 @@
 //! The kernel's signal frame, copied to where the program expects it, and back.
 //!
-//! Every handler is entered by the kernel on the shim's alternate stack, so that a trap needs
-//! nothing of the program's stack. Before the program's handler runs, the frame is copied to where
-//! the kernel would have put it: below the red zone, or on the program's alternate stack. The
-//! program then returns from that copy, by an rt_sigreturn that comes through the gate; the kernel
-//! returns from another copy, in the block, in which the alternate stack and the mask are the
-//! kernel's own.
+//! The handlers of held signals are entered by the kernel on the shim's alternate stack, so that a
+//! trap needs nothing of the program's stack; so are those that the program wants on an alternate
+//! stack of its own, which the kernel does not know. Before the program's handler runs, such a frame
+//! is copied to where the kernel would have put it: below the red zone, or on the program's
+//! alternate stack. All others are there already and are edited in place. The program then returns
+//! from its frame by an rt_sigreturn that comes through the gate; the kernel returns from a copy, in
+//! the middle of the block's stack, in which the alternate stack and the mask are the kernel's own.
 //!
 //! ```text
 //! high   floating-point state   64-aligned; size from its software-reserved bytes
@@ -19,13 +20,16 @@
 
 use crate::abi::errno::EFAULT;
 use crate::abi::{SigAction, SigFrame, SigInfo, UContext, sa};
-use crate::block::{Block, ExitKind};
+use crate::block::{self, Block, ExitKind};
 use crate::{boundary, entry, state, sys, usermem};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use ia2_core::sigset::{AltStack, HELD, SS_AUTODISARM, SS_DISABLE};
 
 const RED_ZONE: u64 = 128;
+/// How far below the top of the block's stack the frame is that the kernel returns from. A signal that
+/// comes on the way there has its own frame below.
+const RETURN_FRAME: u64 = block::STACKS / 4;
 /// Bytes of an FXSAVE area without extension.
 const FXSAVE: usize = 512;
 /// Where the software-reserved bytes of an FXSAVE area begin.
@@ -33,8 +37,7 @@ const SW_RESERVED: u64 = 464;
 /// First of them if there is an extension: `FP_XSTATE_MAGIC1`.
 const FP_XSTATE_MAGIC1: u64 = 0x4650_5853;
 
-/// Copies the frame to the program's stack. Gives its address there. `uc` is the kernel's, and stays as
-/// it is.
+/// Brings the frame to where the program expects it. Gives its address there.
 ///
 /// # Errors
 /// EFAULT if there is no room for it: then the kernel would have raised SIGSEGV.
@@ -44,11 +47,41 @@ pub fn push(
     uc: &mut UContext,
     action: &SigAction,
 ) -> Result<u64, i32> {
+    let altstack = block.altstack.get();
+    let on_altstack = altstack.contains(uc.rsp);
+    let switches = action.flags & sa::ONSTACK != 0 && altstack.size != 0 && !on_altstack;
+    let frame = ((&raw const *uc).addr() as u64).wrapping_sub(offset_of!(SigFrame, uc) as u64);
+    if !switches && !block.owns_stack(frame) {
+        if on_altstack && !(AltStack { flags: 0, ..altstack }).contains(frame) {
+            return Err(EFAULT); // the kernel knows nothing of this stack, and went past its end
+        }
+        let to_info = frame.wrapping_add(offset_of!(SigFrame, info) as u64);
+        if (&raw const *info).addr() as u64 != to_info {
+            usermem::write(to_info, info)?;
+        }
+        usermem::write(frame, &action.restorer)?;
+        edit(block, uc);
+        disarm(block);
+        return Ok(frame);
+    }
     // What differs in the copy is put in place for a moment: a copy less.
     let kernels = (uc.fpstate, uc.stack, uc.sigmask);
     let pushed = push_edited(block, info, uc, action);
     (uc.fpstate, uc.stack, uc.sigmask) = kernels;
     pushed
+}
+
+/// What the program is shown of its alternate stack and of its mask.
+fn edit(block: &Block, uc: &mut UContext) {
+    uc.stack = block.altstack.get();
+    uc.sigmask |= block.blocked_held.get();
+}
+
+/// A handler has been given its frame.
+fn disarm(block: &Block) {
+    if block.altstack.get().flags & SS_AUTODISARM != 0 {
+        block.altstack.set(AltStack::NONE);
+    }
 }
 
 fn push_edited(
@@ -75,14 +108,20 @@ fn push_edited(
     if (on_altstack || switched) && !(AltStack { flags: 0, ..altstack }).contains(sp) {
         return Err(EFAULT); // the alternate stack overflows
     }
-    uc.stack = altstack;
-    uc.sigmask |= block.blocked_held.get();
-    usermem::write(sp, &action.restorer)?;
-    usermem::write(sp.wrapping_add(offset_of!(SigFrame, uc) as u64), uc)?;
-    usermem::write(sp.wrapping_add(offset_of!(SigFrame, info) as u64), info)?;
-    if altstack.flags & SS_AUTODISARM != 0 {
-        block.altstack.set(AltStack::NONE);
+    edit(block, uc);
+    let to_info = sp.wrapping_add(offset_of!(SigFrame, info) as u64);
+    let uc_addr = (&raw const *uc).addr() as u64;
+    // Most often all of it is the kernel's frame, and one copy.
+    let kernels = uc_addr.wrapping_sub(offset_of!(SigFrame, uc) as u64);
+    let infos = kernels.wrapping_add(offset_of!(SigFrame, info) as u64);
+    if (&raw const *info).addr() as u64 == infos {
+        usermem::copy(sp, kernels, size_of::<SigFrame>())?;
+    } else {
+        usermem::copy(sp, kernels, offset_of!(SigFrame, info))?;
+        usermem::write(to_info, info)?;
     }
+    usermem::write(sp, &action.restorer)?;
+    disarm(block);
     Ok(sp)
 }
 
@@ -108,16 +147,16 @@ pub fn rt_sigreturn(block: &Block) {
     let rsp = block.frame.get().rsp;
     block.exit_kind.set(ExitKind::SigReturn);
     block.exit_target.set(entry::sigreturn_addr());
-    let copy = block.return_frame.as_ptr();
-    let to = copy.expose_provenance() as u64;
+    let to = block.hstack_top.get() - RETURN_FRAME;
     if usermem::copy(to, rsp.wrapping_sub(8), size_of::<SigFrame>()).is_err() {
         // The kernel finds the same, and raises SIGSEGV.
         block.return_rsp.set(rsp);
         return;
     }
-    // SAFETY: the frame begins the copy, has just been filled, and is integers; signals are deferred
-    // while the shim runs, so nobody else of this thread looks at it.
-    let frame = unsafe { &mut *copy.cast::<SigFrame>() };
+    let copy = core::ptr::with_exposed_provenance_mut::<SigFrame>(to as usize);
+    // SAFETY: the copy has just been filled, and is integers; it lies far below what the Rust code of
+    // this thread has on its stack, and signals are deferred, so nobody else looks at it.
+    let frame = unsafe { &mut *copy };
     block.blocked_held.set(frame.uc.sigmask & HELD);
     frame.uc.sigmask &= !HELD;
     // As the kernel's restore_altstack: errors are not reported.

@@ -84,7 +84,9 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         uc.rip = rip;
         return Next::Return;
     }
-    let busy = block.in_shim.load(Ordering::Relaxed) != 0 || block.owns_stack(uc.rsp);
+    let busy = block.in_shim.load(Ordering::Relaxed) != 0
+        || (block.owns_stack(uc.rsp) && !entry::is_returning(block, uc.rip, uc.rsp))
+        || entry::is_handling(block, uc.rip, uc.rsp);
     if sig == SIGSYS && is_trap(info, uc) {
         if busy {
             die::die("system call from inside the shim", uc.rip);

@@ -121,25 +121,28 @@ pub fn header_at(addr: u64) -> Option<(u64, StubHeader)> {
 /// The patch itself tells: its jump, which stands at `addr` or not far before, leads to the slot.
 #[must_use]
 pub fn covering(addr: u64) -> Option<(u64, StubHeader)> {
-    let code = Window::around(addr)?;
-    (0..=Window::BACK).find_map(|back| {
-        let start = addr - back as u64;
-        let target = match *code.0.get(Window::BACK - back..)? {
-            [0xe9, a, b, c, d, ..] => jump_target(start, [a, b, c, d]),
-            [0xeb, distance, ..] if back == 0 => {
-                let island = (start + 2).wrapping_add_signed(distance.cast_signed().into());
-                match usermem::read::<[u8; 8]>(island) {
-                    Ok([0xe9, a, b, c, d, _, _, _]) => jump_target(island, [a, b, c, d]),
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        };
-        let (slot, header) = header_at(target)?;
-        let covered = header.covers();
-        let is_it = target == slot + STUB_CODE && covered.start == start && covered.contains(&addr);
-        is_it.then_some((slot, header))
-    })
+    Window::around(addr)?.covering(addr)
+}
+
+/// What there is to know of the instruction at `addr`.
+pub enum Code {
+    /// A patch covers it, and this slot runs it.
+    Covered(u64, StubHeader),
+    /// It is a `SYSCALL`.
+    Syscall,
+    /// Neither, or nothing is there.
+    Other,
+}
+
+/// What the instruction at `addr` is.
+#[must_use]
+pub fn code_at(addr: u64) -> Code {
+    let Some(window) = Window::around(addr) else { return Code::Other };
+    match (window.covering(addr), window.0.get(Window::BACK..)) {
+        (Some((slot, header)), _) => Code::Covered(slot, header),
+        (None, Some([0x0f, 0x05, ..])) => Code::Syscall,
+        _ => Code::Other,
+    }
 }
 
 /// Where a `jmp rel32` at `addr` leads.
@@ -161,9 +164,37 @@ impl Window {
         let edge = (4096 - from as usize % 4096).min(window.0.len());
         let (first, second) = window.0.split_at_mut(edge);
         for (to, from) in [(first, from), (second, from.checked_add(edge as u64)?)] {
+            if to.is_empty() {
+                break;
+            }
             let _ = usermem::copy(to.as_mut_ptr().addr() as u64, from, to.len());
         }
         Some(window)
+    }
+
+    /// See [`covering`]; the window is that around `addr`.
+    fn covering(&self, addr: u64) -> Option<(u64, StubHeader)> {
+        let leads = |start: u64, jump: u64, distance: [u8; 4]| {
+            let target = jump_target(jump, distance);
+            let (slot, header) = header_at(target)?;
+            let covered = header.covers();
+            let is_it =
+                target == slot + STUB_CODE && covered.start == start && covered.contains(&addr);
+            is_it.then_some((slot, header))
+        };
+        if let Some([0xeb, distance, ..]) = self.0.get(Window::BACK..) {
+            let island = (addr + 2).wrapping_add_signed(distance.cast_signed().into());
+            let Ok([0xe9, a, b, c, d]) = usermem::peek(island) else { return None };
+            return leads(addr, island, [a, b, c, d]);
+        }
+        let is_jump = |(_, first): &(usize, &u8)| **first == 0xe9;
+        self.0.iter().enumerate().take(Window::BACK + 1).rev().filter(is_jump).find_map(
+            |(at, _)| {
+                let [_, a, b, c, d, ..] = *self.0.get(at..)? else { return None };
+                let start = addr - (Window::BACK - at) as u64;
+                leads(start, start, [a, b, c, d])
+            },
+        )
     }
 }
 
@@ -182,7 +213,7 @@ pub fn is_in_place(slot: u64, header: StubHeader) -> bool {
 /// jump to.
 #[must_use]
 pub fn island_at(addr: u64) -> Option<u64> {
-    let [0xe9, a, b, c, d] = usermem::read::<[u8; 5]>(addr).ok()? else { return None };
+    let [0xe9, a, b, c, d] = usermem::peek(addr).ok()? else { return None };
     let target = jump_target(addr, [a, b, c, d]);
     let (slot, header) = header_at(target)?;
     let start = header.covers().start;

@@ -24,13 +24,46 @@ core::arch::global_asm!(
     "mov eax, 2",
     "cmp dword ptr gs:[{fault_blocked}], 0",
     "jne 2f",
-    "cmp rdx, 8", // most of them are one word, and `rep` takes its time to start
+    "cmp rdx, 8", // most of them are one word
     "jne 1f",
     "mov rcx, [rsi]",
     "mov [rdi], rcx",
     "xor eax, eax",
     "ret",
     "1:",
+    "lea r8, [rsi + rdx - 16]", // the last 16 bytes come last, and may overlap those before
+    "lea r9, [rdi + rdx - 16]",
+    "cmp rdx, 16",
+    "jb 4f",
+    "sub rdx, 64",
+    "jbe 6f",
+    "5:",
+    "movups xmm0, [rsi]",
+    "movups xmm1, [rsi + 16]",
+    "movups xmm2, [rsi + 32]",
+    "movups xmm3, [rsi + 48]",
+    "movups [rdi], xmm0",
+    "movups [rdi + 16], xmm1",
+    "movups [rdi + 32], xmm2",
+    "movups [rdi + 48], xmm3",
+    "add rsi, 64",
+    "add rdi, 64",
+    "sub rdx, 64",
+    "ja 5b",
+    "6:",
+    "cmp rsi, r8",
+    "jae 7f",
+    "movups xmm0, [rsi]",
+    "movups [rdi], xmm0",
+    "add rsi, 16",
+    "add rdi, 16",
+    "jmp 6b",
+    "7:",
+    "movups xmm0, [r8]",
+    "movups [r9], xmm0",
+    "xor eax, eax",
+    "ret",
+    "4:",
     "mov rcx, rdx",
     "rep movsb",
     "xor eax, eax",
@@ -68,11 +101,7 @@ unsafe impl Plain for u64 {}
 // SAFETY: integers.
 unsafe impl Plain for [u64; 2] {}
 // SAFETY: integers.
-unsafe impl Plain for [u8; 2] {}
-// SAFETY: integers.
 unsafe impl Plain for [u8; 8] {}
-// SAFETY: integers.
-unsafe impl Plain for [u8; 5] {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigAction {}
 // SAFETY: structure of integers.
@@ -93,6 +122,23 @@ pub fn read<T: Plain>(addr: u64) -> Result<T, i32> {
     copy(value.as_mut_ptr().expose_provenance() as u64, addr, size_of::<T>())?;
     // SAFETY: the copy filled it, and `Plain` types are valid whatever the bytes.
     Ok(unsafe { value.assume_init() })
+}
+
+/// The first `N` bytes at `addr`, eight at most: code, mostly, which a few bytes tell apart.
+///
+/// # Errors
+/// EFAULT if one of them is not readable.
+pub fn peek<const N: usize>(addr: u64) -> Result<[u8; N], i32> {
+    const { assert!(N <= 8) };
+    let mut bytes = [0; N];
+    // A whole word where it lies within a page: if its first byte is there, so are the others.
+    if addr as usize % 4096 <= 4096 - size_of::<u64>() {
+        let word = read::<u64>(addr)?.to_le_bytes();
+        bytes.iter_mut().zip(word).for_each(|(to, from)| *to = from);
+    } else {
+        copy(bytes.as_mut_ptr().expose_provenance() as u64, addr, N)?;
+    }
+    Ok(bytes)
 }
 
 /// Copies a value into the program's memory.
