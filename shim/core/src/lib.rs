@@ -15,6 +15,9 @@
 //! |---|---|
 //! | `layout` | the addresses and sizes shared by gate, stubs, filter and loader |
 //! | `nr` | the system-call numbers the shim itself looks at |
+//! | `calls` | all system calls: names, arguments, IA2's table |
+//! | `constants` | named constants in sets, `PROT_EXEC`, `EPERM` |
+//! | `sets` | named sets of system calls, `@file-system` |
 //! | `site` | forms and refusals |
 //! | `late` | planning one site at its first trap, from a few bytes around it |
 //! | `regs` | [`regs::Frame`], the registers of a call |
@@ -31,14 +34,17 @@
 
 pub mod bpf;
 pub mod calls;
+pub mod constants;
 pub mod elf;
 pub mod handover;
 pub mod late;
 pub mod layout;
 pub mod maps;
+mod near;
 pub mod nr;
 pub mod regs;
 pub mod script;
+pub mod sets;
 pub mod sigset;
 pub mod site;
 pub mod text;

@@ -207,7 +207,8 @@ global_asm!(
     "call {requeue}",
     "jmp ia2_back",
     "8:",
-    "push 2",
+    "pushfq", // rt_sigreturn does not restore all flags (FIX_EFLAGS): the others stay
+    "and dword ptr [rsp], ~(1 << 18)",
     "popfq",
     "jmp 9b",
     "ia2_restorer:", // the kernel demands one; ia2_signal never returns to it
