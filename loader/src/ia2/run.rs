@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use ia2_core::handover::{CONFIG_FD, Handover, LOADER_FD, PLANS_AT};
+use ia2_core::handover::{CONFIG_FD, Handover, LAYERS, LOADER_FD, PARTS_AT, next_part};
 use ia2_core::text::Text;
 use ia2_core::{elf, script};
 
@@ -50,8 +50,9 @@ pub(crate) enum Backstop {
 /// Options of `ia2 run`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Policy; this version knows only `base`.
-    #[arg(short, long, value_name = "POLICY", value_parser = ["base"])]
+    /// Policy: a built-in one (base, ia2, capejail, seed4, nginx) or a file. With several, the strictest
+    /// answer counts.
+    #[arg(short, long, value_name = "POLICY")]
     policy: Vec<String>,
     /// What catches calls that do not come from the gate.
     #[arg(long, value_enum, default_value = "strict")]
@@ -59,9 +60,15 @@ pub(crate) struct Arguments {
     /// Append one line of statistics per process to FILE.
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
-    /// Say on stderr what is refused.
+    /// Say on stderr what the shim itself refuses, too.
     #[arg(long)]
     log: bool,
+    /// Say nothing on stderr of what is refused.
+    #[arg(short, long, conflicts_with = "log")]
+    quiet: bool,
+    /// Append a line of JSON to FILE for each call that the policy refuses.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
     /// Rewrite nothing: every call is trapped.
     #[arg(long)]
     no_patch: bool,
@@ -110,14 +117,21 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
     let program = open(&path, &mut argv)?;
     process::keep_open(program.as_raw_fd())
         .map_err(Failure::own("cannot keep the program open"))?;
-    let settings = settings(arguments)?;
+    let layers = layers(arguments)?;
+    let settings = settings(arguments, &layers)?;
     let mut loader = loader()?;
     let plans = plans();
     process::with_room(LOADER_FD, || {
         process::put(CONFIG_FD, c"ia2-settings", |file| {
             file.write_all(&settings)?;
+            let mut at = PARTS_AT;
+            for layer in &layers {
+                file.seek(SeekFrom::Start(at))?;
+                file.write_all(layer)?;
+                at = next_part(at, layer.len() as u64);
+            }
             if let Some(mut plans) = plans {
-                file.seek(SeekFrom::Start(PLANS_AT))?;
+                file.seek(SeekFrom::Start(at))?;
                 // What is cut off is made again.
                 let _ = io::copy(&mut plans, file);
             }
@@ -223,7 +237,7 @@ fn interpreter(file: &File, header: &elf::Header) -> Option<PathBuf> {
 }
 
 /// The settings, as the loader reads them.
-fn settings(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
+fn settings(arguments: &Arguments, layers: &[Vec<u8>]) -> Result<Vec<u8>, Failure> {
     let backstop: &[u8] = match arguments.backstop {
         Backstop::Strict => b"strict",
         Backstop::Inspected => b"inspected",
@@ -236,19 +250,35 @@ fn settings(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
     }
     if arguments.log {
         settings.extend_from_slice(b"IA2_LOG=on\0");
+    } else if arguments.quiet {
+        settings.extend_from_slice(b"IA2_LOG=off\0");
     }
-    if let Some(path) = &arguments.stats {
-        let path = std::path::absolute(path).map_err(Failure::own("--stats"))?;
+    let files = [
+        ("--stats", &b"IA2_STATS="[..], &arguments.stats),
+        ("--log-file", b"IA2_LOG_FILE=", &arguments.log_file),
+    ];
+    for (option, name, path) in files {
+        let Some(path) = path else { continue };
+        let path = std::path::absolute(path).map_err(Failure::own(option))?;
         // Now, while it can be said: programs start without it as well.
         let opened = OpenOptions::new().append(true).create(true).open(&path);
-        opened.map_err(Failure::own(&format!("--stats {}", path.display())))?;
-        let bytes = path.as_os_str().as_bytes();
-        settings.extend_from_slice(&[b"IA2_STATS=", bytes, b"\0"].concat());
+        opened.map_err(Failure::own(&format!("{option} {}", path.display())))?;
+        settings.extend_from_slice(&[name, path.as_os_str().as_bytes(), b"\0"].concat());
     }
-    if settings.len() as u64 >= PLANS_AT {
-        return Err(Failure(REFUSED, "--stats: the path is too long".to_owned()));
+    if !layers.is_empty() {
+        let lengths: Vec<String> = layers.iter().map(|layer| layer.len().to_string()).collect();
+        settings.extend_from_slice(&[LAYERS, b"=", lengths.join(",").as_bytes(), b"\0"].concat());
+    }
+    if settings.len() as u64 >= PARTS_AT {
+        return Err(Failure(REFUSED, "--stats, --log-file: the paths are too long".to_owned()));
     }
     Ok(settings)
+}
+
+/// The compiled policies. The handover has room for a few.
+fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
+    let names = arguments.policy.iter().filter(|name| *name != "base");
+    names.map(|_| Err(Failure(REFUSED, "-p: this version knows only base".to_owned()))).collect()
 }
 
 fn loader() -> Result<File, Failure> {

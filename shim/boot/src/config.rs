@@ -1,11 +1,12 @@
 //! What is wanted: the environment, read from `/proc` because not every libc hands it to
 //! constructors, and the auxiliary vector.
 
+use crate::layers::Layers;
 use crate::plans;
 use crate::raw::GiveUp;
 use alloc::vec;
 use alloc::vec::Vec;
-use ia2_core::handover::{CONFIG_FD, PLANS_AT};
+use ia2_core::handover::{CONFIG_FD, LAYERS, PARTS_AT};
 use ia2_rt::state::Backstop;
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
@@ -17,8 +18,12 @@ pub(crate) struct Config {
     pub(crate) backstop: Backstop,
     /// `IA2_PATCH` is not `off`.
     pub(crate) patch: bool,
-    /// `IA2_LOG`.
-    pub(crate) log: bool,
+    /// `IA2_LOG`: whether all refusals are said on stderr, or none; else those of the policy.
+    pub(crate) log: Option<bool>,
+    /// `IA2_LOG_FILE`, made absolute; empty if unset.
+    pub(crate) log_file: Vec<u8>,
+    /// `IA2_POLICY`.
+    pub(crate) layers: Layers,
     /// `IA2_STATS`, made absolute; empty if unset.
     pub(crate) stats: Vec<u8>,
     /// AT_MINSIGSTKSZ, or what the kernel always had.
@@ -53,14 +58,14 @@ impl Config {
     /// Reads it, with the settings that came over exec, which are the same for all of a tree.
     pub(crate) fn inherited() -> Result<Self, GiveUp> {
         let mut config = Self::of_processor()?;
-        let mut settings = vec![0; PLANS_AT as usize];
+        let mut settings = vec![0; PARTS_AT as usize];
         let len = sys::pread(CONFIG_FD, &mut settings, 0)
             .map_err(GiveUp::because("the settings did not come over exec"))?;
-        // The filter lets nobody ask the kernel what file it is, but where it ends.
-        plans::are_inherited(sys::end_of_file(CONFIG_FD).unwrap_or(0).saturating_sub(PLANS_AT));
-        // Nothing lies between them and the plans.
+        // Nothing lies between them and what follows.
         let end = settings.windows(2).position(|pair| pair == [0, 0]).unwrap_or(len);
         config.set_all(settings.get(..end).unwrap_or(&[]))?;
+        // The filter lets nobody ask the kernel what file it is, but where it ends.
+        plans::are_inherited(config.layers.end(), sys::end_of_file(CONFIG_FD).unwrap_or(0));
         Ok(config)
     }
 
@@ -71,7 +76,9 @@ impl Config {
         let mut config = Self {
             backstop: Backstop::Strict,
             patch: true,
-            log: false,
+            log: None,
+            log_file: Vec::new(),
+            layers: Layers::None,
             stats: Vec::new(),
             min_altstack: MINSIGSTKSZ,
             fsgsbase: false,
@@ -113,13 +120,15 @@ impl Config {
             (b"IA2_PATCH", b"on") => self.patch = true,
             (b"IA2_PATCH", b"off") => self.patch = false,
             (b"IA2_PATCH", _) => return wrong("IA2_PATCH must be on or off"),
-            (b"IA2_LOG", b"on") => self.log = true,
-            (b"IA2_LOG", b"off") => self.log = false,
+            (b"IA2_LOG", b"on") => self.log = Some(true),
+            (b"IA2_LOG", b"off") => self.log = Some(false),
             (b"IA2_LOG", _) => return wrong("IA2_LOG must be on or off"),
             (b"IA2_STATS", b"") => return wrong("IA2_STATS must name a file"),
             (b"IA2_STATS", path) => self.stats = absolute(path)?,
-            (b"IA2_POLICY", b"base") => {}
-            (b"IA2_POLICY", _) => return wrong("IA2_POLICY: this version knows only base"),
+            (b"IA2_LOG_FILE", b"") => return wrong("IA2_LOG_FILE must name a file"),
+            (b"IA2_LOG_FILE", path) => self.log_file = absolute(path)?,
+            (b"IA2_POLICY", names) => self.layers = Layers::named(names)?,
+            (LAYERS, lengths) => self.layers = Layers::inherited(lengths)?,
             (b"IA2_HOOK", _) => return wrong("IA2_HOOK: this version knows no hook libraries"),
             _ => {}
         }
@@ -137,7 +146,7 @@ fn absolute(path: &[u8]) -> Result<Vec<u8>, GiveUp> {
     if !path.starts_with(b"/") {
         let mut buffer = [0; 4096];
         let len = sys::readlink(b"/proc/self/cwd\0", &mut buffer)
-            .map_err(GiveUp::because("IA2_STATS: cannot find the current directory"))?;
+            .map_err(GiveUp::because("cannot find the current directory"))?;
         full.extend_from_slice(buffer.get(..len).unwrap_or(&[]));
         full.push(b'/');
     }

@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::raw::{self, GiveUp};
 use core::ptr;
 use core::sync::atomic::Ordering;
-use ia2_core::bpf::Filter;
+use ia2_core::blob::Shape;
+use ia2_core::bpf::{Filter, Insn};
 use ia2_core::handover::Handover;
 use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
 use ia2_core::nr;
@@ -14,8 +15,8 @@ use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
 use ia2_rt::abi::errno::EACCES;
 use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
-use ia2_rt::state::{self, Backstop, STATS_PATH};
-use ia2_rt::{action, clone, entry, exe, gate, patch, signal, stats, sys};
+use ia2_rt::state::{self, Backstop, KeptPath, STATS_PATH};
+use ia2_rt::{action, clone, entry, exe, gate, patch, policy, report, signal, stats, sys};
 use linux_raw_sys::general as k;
 
 /// Refuses a process that already has threads: they have no block, and would run unpatched text
@@ -102,23 +103,40 @@ pub(crate) unsafe fn block() -> Result<&'static Block, GiveUp> {
 pub(crate) fn state(config: &Config, first: bool) {
     state::set_backstop(config.backstop);
     state::PATCHING.store(config.patch && config.backstop != Backstop::None, Ordering::Relaxed);
-    state::LOG.store(config.log, Ordering::Relaxed);
+    state::LOG.store(config.log == Some(true), Ordering::Relaxed);
+    state::REPORT.store(config.log != Some(false), Ordering::Relaxed);
+    report::note_stderr();
     state::FSGSBASE.store(config.fsgsbase, Ordering::Relaxed);
     state::MIN_ALTSTACK.store(config.min_altstack, Ordering::Relaxed);
-    if config.stats.is_empty() {
+    let wrong = ["IA2_STATS: the path is too long", "IA2_STATS: the file cannot be opened"];
+    keep_path(&STATS_PATH, &config.stats, stats::open, first, wrong);
+    let wrong = ["IA2_LOG_FILE: the path is too long", "IA2_LOG_FILE: the file cannot be opened"];
+    keep_path(&report::FILE, &config.log_file, report::open, first, wrong);
+}
+
+/// Keeps the path of a file that will be written, and opens it once: now, while it can be said what is
+/// `wrong`; later nobody is left to tell.
+fn keep_path(
+    kept: &KeptPath,
+    path: &[u8],
+    open: fn() -> Option<Result<i32, i32>>,
+    first: bool,
+    wrong: [&'static str; 2],
+) {
+    let [too_long, no_file] = wrong;
+    if path.is_empty() {
         return;
     }
-    if !STATS_PATH.set(&config.stats) {
-        raw::give_up("IA2_STATS: the path is too long", 0);
+    if !kept.set(path) {
+        raw::give_up(too_long, 0);
     }
-    // Now, while it can be said: at the end nobody is left to tell.
-    match stats::open() {
+    match open() {
         Some(Ok(fd)) => sys::close(fd),
-        Some(Err(errno)) if first => raw::give_up("IA2_STATS: the file cannot be opened", errno),
+        Some(Err(errno)) if first => raw::give_up(no_file, errno),
         // Further down, somebody may have become a user who may not write it, or have another root.
         // That is no reason for a program not to start.
         Some(Err(_)) => {
-            STATS_PATH.set(&[]);
+            kept.set(&[]);
         }
         None => {}
     }
@@ -130,12 +148,13 @@ pub(crate) fn table(config: &Config) {
     let guards = matches!(config.backstop, Backstop::Sud | Backstop::None);
     let is_slow = |number| {
         nr::is_inspected(number)
+            || policy::is_slow(number, !guards)
             || (guards && nr::GUARDED.contains(&number))
             || exe::is_looked_at(number)
     };
     for index in 0..TABLE_LEN {
         let target = match u32::try_from(index) {
-            Ok(number) if index < TABLE_NUMBERS && is_slow(number) => entry::slow_addr(),
+            Ok(number) if index <= TABLE_NUMBERS && is_slow(number) => entry::slow_addr(),
             _ if index == TABLE_GENERIC => gate::GENERIC,
             _ => fast,
         };
@@ -182,7 +201,7 @@ pub(crate) fn signals(block: &'static Block, handover: Option<&Handover>) -> Res
 #[repr(C)]
 struct Program {
     len: u16,
-    filter: *const ia2_core::bpf::Insn,
+    filter: *const Insn,
 }
 
 /// Puts the backstop up: the last step, for nothing outside the gate can call the kernel after it.
@@ -193,9 +212,6 @@ pub(crate) fn backstop(
     block: &Block,
     handover: Option<&Handover>,
 ) -> Result<(), GiveUp> {
-    const SECCOMP_SET_MODE_FILTER: u32 = 1;
-    const SECCOMP_FILTER_FLAG_TSYNC: u32 = 1;
-    const PR_SET_NO_NEW_PRIVS: u32 = 38;
     if state::PATCHING.load(Ordering::Relaxed) {
         // Without it live patching registers itself at the first patch.
         let _ = sys::membarrier(patch::REGISTER_PRIVATE_EXPEDITED_SYNC_CORE);
@@ -208,7 +224,7 @@ pub(crate) fn backstop(
     };
     block.no_new_privs.store(no_new_privs, Ordering::Relaxed);
     block.filtered.store(filtered, Ordering::Relaxed);
-    let filter = match config.backstop {
+    let shape = match config.backstop {
         Backstop::None => return Ok(()),
         Backstop::Sud => {
             return clone::arm_dispatch().map_err(GiveUp::because(
@@ -216,11 +232,29 @@ pub(crate) fn backstop(
             ));
         }
         Backstop::Strict | Backstop::Inspected if handover.is_some() => return Ok(()),
-        Backstop::Strict => Filter::strict(gate::ALLOWED),
-        Backstop::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
+        Backstop::Strict => Shape::Strict,
+        Backstop::Inspected => Shape::Inspected,
     };
-    let insns = filter.insns();
-    let program = Program { len: insns.len() as u16, filter: insns.as_ptr() };
+    if !policy::is_there() {
+        let filter = match shape {
+            Shape::Strict => Filter::strict(gate::ALLOWED),
+            Shape::Inspected => Filter::inspected(nr::INSPECTED, gate::ALLOWED),
+        };
+        return put_filter(filter.insns().as_ptr(), filter.insns().len());
+    }
+    // Each is complete in itself; the kernel takes the strictest answer.
+    policy::layers().try_for_each(|layer| {
+        let insns = layer.kernel(shape);
+        put_filter(insns.as_ptr().cast(), insns.len() / size_of::<Insn>())
+    })
+}
+
+/// Puts up one filter, on the only thread there is.
+fn put_filter(insns: *const Insn, len: usize) -> Result<(), GiveUp> {
+    const SECCOMP_SET_MODE_FILTER: u32 = 1;
+    const SECCOMP_FILTER_FLAG_TSYNC: u32 = 1;
+    const PR_SET_NO_NEW_PRIVS: u32 = 38;
+    let program = Program { len: len as u16, filter: insns };
     let addr = (&raw const program).addr() as u64;
     let put = || sys::seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
     let result = match put() {

@@ -14,6 +14,7 @@
 //! | `library` | text mapped later → its plan, called from the live code | [U] |
 //! | `plans` | plans that were made before | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
+//! | `layers` | the policies in force: from their names, or as inherited | [U] |
 //! | `seat` | the loader and the settings, in their slots | |
 //! | `install` | gate, block, signals, filter | [U] |
 #![no_std]
@@ -24,6 +25,7 @@ extern crate alloc;
 pub mod arena;
 mod config;
 mod install;
+mod layers;
 mod library;
 pub mod linked;
 mod measure;
@@ -127,6 +129,8 @@ unsafe fn put_under(
     let block = unsafe { install::block()? };
     // SAFETY: nothing else runs, so nobody executes what is being patched.
     unsafe { patch(&config, &objects, handover.is_none())? };
+    // SAFETY: nothing else runs.
+    unsafe { config.layers.install()? };
     install::state(&config, handover.is_none());
     install::table(&config);
     install::signals(block, handover)?;

@@ -2,7 +2,7 @@
 //!
 //! The first process of a tree takes them from the file [`NAME`] beside the library, which `ia2 cache`
 //! writes. With what it has planned itself it puts them behind the settings
-//! ([`ia2_core::handover::PLANS_AT`]), in sealed memory that all further processes of the tree read,
+//! ([`ia2_core::handover::PARTS_AT`]), in sealed memory that all further processes of the tree read,
 //! so that nobody can forge one for another.
 
 #![allow(unsafe_code, reason = "makes slices of mapped memory")]
@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
-use ia2_core::handover::{CONFIG_FD, PLANS_AT};
+use ia2_core::handover::CONFIG_FD;
 use ia2_plan::cache::Key;
 use ia2_rt::sys::{self, Identity};
 use linux_raw_sys::general::{MAP_PRIVATE, O_RDONLY, PROT_READ};
@@ -18,8 +18,8 @@ use linux_raw_sys::general::{MAP_PRIVATE, O_RDONLY, PROT_READ};
 /// Name of the file beside the library.
 const NAME: &[u8] = b"ia2-plans\0";
 
-/// How many bytes of plans there are behind the settings.
-static INHERITED: AtomicU64 = AtomicU64::new(0);
+/// Where behind the settings there are plans, and how many bytes.
+static INHERITED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// A file mapped for reading; unmapped when dropped.
 pub(crate) struct File {
@@ -79,15 +79,18 @@ pub(crate) fn beside(library: &[u8]) -> Vec<u8> {
     plans
 }
 
-/// Notes that there are `len` bytes of plans behind the settings.
-pub(crate) fn are_inherited(len: u64) {
-    INHERITED.store(len, Ordering::Relaxed);
+/// Notes that there are plans behind the settings, from `start` to `end`.
+pub(crate) fn are_inherited(start: u64, end: u64) {
+    let [at, len] = &INHERITED;
+    at.store(start, Ordering::Relaxed);
+    len.store(end.saturating_sub(start), Ordering::Relaxed);
 }
 
 /// The plans behind the settings.
 pub(crate) fn inherited() -> File {
-    match INHERITED.load(Ordering::Relaxed) {
+    let [at, len] = &INHERITED;
+    match len.load(Ordering::Relaxed) {
         0 => File::EMPTY,
-        len => File::map(CONFIG_FD, PLANS_AT, len).unwrap_or(File::EMPTY),
+        len => File::map(CONFIG_FD, at.load(Ordering::Relaxed), len).unwrap_or(File::EMPTY),
     }
 }

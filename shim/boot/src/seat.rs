@@ -11,7 +11,7 @@ use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
-use ia2_core::handover::{CONFIG_FD, LOADER_FD, PLANS_AT};
+use ia2_core::handover::{CONFIG_FD, LAYERS, LOADER_FD, PARTS_AT, next_part};
 use ia2_rt::abi::errno::{ENAMETOOLONG, EPERM};
 use ia2_rt::state::{self, Backstop};
 use ia2_rt::sys;
@@ -42,7 +42,8 @@ pub(crate) fn put(config: &Config, own: &Own, plans: &[u8]) -> Result<(), GiveUp
         Err(errno) => Err(GiveUp { what: "the loader cannot be put in its place", errno }),
         Ok(()) => {
             state::LOADER.store(true, Ordering::Relaxed);
-            plans::are_inherited(plans.len() as u64);
+            let start = config.layers.end();
+            plans::are_inherited(start, start + plans.len() as u64);
             Ok(())
         }
     }
@@ -57,14 +58,19 @@ fn fill(
     sys::with_descriptors(LOADER_FD, || {
         memory_file(c"ia2-loader", LOADER_FD, loader)?;
         let settings = settings(config);
-        if settings.len() as u64 >= PLANS_AT {
+        if settings.len() as u64 >= PARTS_AT {
             return Err(ENAMETOOLONG);
         }
         memory_file(c"ia2-settings", CONFIG_FD, |to| {
             sys::pwrite(to, &settings, 0)?;
+            let mut at = PARTS_AT;
+            for layer in config.layers.compiled() {
+                sys::pwrite(to, layer, at)?;
+                at = next_part(at, layer.len() as u64);
+            }
             if !plans.is_empty() {
                 // What is cut off is planned again.
-                let _ = sys::pwrite(to, plans, PLANS_AT);
+                let _ = sys::pwrite(to, plans, at);
             }
             Ok(())
         })
@@ -99,9 +105,17 @@ fn settings(config: &Config) -> Vec<u8> {
     };
     set(b"IA2_BACKSTOP", backstop);
     set(b"IA2_PATCH", on(config.patch));
-    set(b"IA2_LOG", on(config.log));
-    if !config.stats.is_empty() {
-        set(b"IA2_STATS", &config.stats);
+    if let Some(log) = config.log {
+        set(b"IA2_LOG", on(log));
+    }
+    for (name, path) in [(&b"IA2_STATS"[..], &config.stats), (b"IA2_LOG_FILE", &config.log_file)] {
+        if !path.is_empty() {
+            set(name, path);
+        }
+    }
+    let lengths = config.layers.lengths();
+    if !lengths.is_empty() {
+        set(LAYERS, &lengths);
     }
     settings
 }

@@ -11,9 +11,18 @@ use crate::text::Text;
 pub const LOADER_FD: i32 = 1023;
 /// Descriptor of the sealed settings: as an environment, entries that end in NUL.
 pub const CONFIG_FD: i32 = 1022;
-/// Offset in the settings' file of the plans that the tree shares, a whole number of pages. The settings
-/// are shorter: a path and a few words.
-pub const PLANS_AT: u64 = 8 << 10;
+/// Offset in the settings' file of what follows the settings, a whole number of pages: the compiled
+/// policies, each on a page of its own, and after them the plans that the tree shares. The settings are
+/// shorter: paths and a few words.
+pub const PARTS_AT: u64 = 16 << 10;
+/// Name of the setting that says how many bytes each policy has, in decimal, separated by commas.
+pub const LAYERS: &[u8] = b"IA2_INTERNAL_LAYERS";
+
+/// Where the part begins that follows `len` bytes at `at`.
+#[must_use]
+pub const fn next_part(at: u64, len: u64) -> u64 {
+    at.saturating_add(len).saturating_add(4095) & !4095
+}
 
 /// What is handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +69,9 @@ impl Handover {
     }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
+/// Reads a number in decimal.
+#[must_use]
+pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

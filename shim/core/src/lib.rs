@@ -22,18 +22,27 @@
 //! | `late` | planning one site at its first trap, from a few bytes around it |
 //! | `regs` | [`regs::Frame`], the registers of a call |
 //! | `sigset` | signal-set arithmetic, held signals |
+//! | `access` | what a call does to the file that its path leads to |
 //! | `bpf` | the backstop filter as a value |
 //! | `elf` | the headers of an ELF program, as exec looks at them |
 //! | `script` | the first line of a script |
 //! | `handover` | what an exec tells the loader |
 //! | `maps` | lines of `/proc/self/maps` |
+//! | `own` | the calls that the shim makes for itself |
+//! | `cbpf` | a machine for such filters |
+//! | `blob` | the compiled form of a policy |
+//! | `paths` | which paths a pattern means |
+//! | `show` | a call in words |
 //! | `verdict` | what a policy can say to a call |
 //! | `text` | numbers and JSON into a fixed buffer |
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod blob;
 pub mod bpf;
 pub mod calls;
+pub mod cbpf;
 pub mod constants;
 pub mod elf;
 pub mod handover;
@@ -42,9 +51,12 @@ pub mod layout;
 pub mod maps;
 mod near;
 pub mod nr;
+pub mod own;
+pub mod paths;
 pub mod regs;
 pub mod script;
 pub mod sets;
+pub mod show;
 pub mod sigset;
 pub mod site;
 pub mod text;

@@ -34,6 +34,12 @@ impl Frame {
         self.rax as u32
     }
 
+    /// The same call with other arguments.
+    #[must_use]
+    pub const fn with_args(self, [rdi, rsi, rdx, r10, r8, r9]: [u64; 6]) -> Self {
+        Self { rdi, rsi, rdx, r10, r8, r9, ..self }
+    }
+
     /// The six arguments in the order of the system-call ABI.
     #[must_use]
     pub const fn args(&self) -> [u64; 6] {

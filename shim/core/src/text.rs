@@ -80,6 +80,14 @@ impl<const N: usize> Text<N> {
         self.str("0x").digits(value, 16, 1)
     }
 
+    /// Appends a number in octal, with a 0 before it.
+    pub fn oct(&mut self, value: u64) -> &mut Self {
+        if value != 0 {
+            self.byte(b'0');
+        }
+        self.digits(value, 8, 1)
+    }
+
     fn digits(&mut self, value: u64, base: u64, least: u32) -> &mut Self {
         let mut count = 1;
         let mut rest = value / base;

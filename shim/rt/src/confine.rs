@@ -15,18 +15,17 @@
 //!
 //! The program is told of its own filters, and of its own no_new_privs, not of the shim's.
 
+use crate::abi::SYS_USER_DISPATCH;
 use crate::abi::errno::{EACCES, EINVAL};
-use crate::abi::{SYS_USER_DISPATCH, SigInfo};
 use crate::block::{self, Block};
 use crate::state::{self, Backstop};
 use crate::sys::{PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP};
-use crate::{boundary, gate, lock, stats, sys, usermem};
+use crate::{gate, lock, signal, stats, sys, usermem};
 use core::sync::atomic::{AtomicU64, Ordering};
-use ia2_core::bpf::{AUDIT_ARCH_X86_64, Filter};
+use ia2_core::bpf::Filter;
 use ia2_core::layout::GATE;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
-use ia2_core::sigset::SIGSYS;
 use linux_raw_sys::general as k;
 
 const PR_SET_SECCOMP: u32 = 22;
@@ -119,11 +118,7 @@ pub fn dispatched(block: &Block, frame: &Frame) -> bool {
     if usermem::copy(to, selector, 1).is_err() || byte == ALLOW {
         return false;
     }
-    let number = u64::from(frame.nr()) | u64::from(AUDIT_ARCH_X86_64) << 32;
-    let mut info = SigInfo { signo: SIGSYS as i32, code: SYS_USER_DISPATCH, ..SigInfo::default() };
-    let [call_addr, number_and_arch, ..] = &mut info.rest;
-    (*call_addr, *number_and_arch) = (boundary::program_address(frame.rcx), number);
-    sys::requeue(&info);
+    signal::raise_sigsys(frame, SYS_USER_DISPATCH, 0);
     block.done(frame.rax.cast_signed());
     true
 }

@@ -5,12 +5,14 @@
 
 #![allow(unsafe_code, reason = "the entry has the slow path's calling convention")]
 
+use crate::abi::SYS_SECCOMP;
 use crate::abi::errno::{EBADF, ENOSPC, EPERM};
 use crate::block::Block;
+use crate::policy::Effect;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
 use crate::{
-    action, barrier, clone, confine, exe, exec, library, mask, patch, sigframe, signal, stats, sys,
-    usermem,
+    action, barrier, clone, confine, exe, exec, library, mask, patch, policy, sigframe, signal,
+    stats, sys, usermem,
 };
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
@@ -31,9 +33,28 @@ pub unsafe extern "C" fn on_call() {
     block.inspected.set(block.inspected.get().wrapping_add(1));
     block.trace(frame.rcx, frame.nr(), 0);
     if !confine::dispatched(block, &frame) {
-        dispatch(block, &frame);
+        judge(block, &frame);
     }
     signal::put_off_steps(block);
+}
+
+/// Asks the policy, and has the call made, or not.
+fn judge(block: &'static Block, frame: &Frame) {
+    if !policy::is_there() {
+        return dispatch(block, frame);
+    }
+    match policy::effect(block, frame) {
+        Effect::Made(args) => {
+            block.judged.set(Some(args));
+            dispatch(block, &frame.with_args(args));
+        }
+        Effect::Gives(result) => block.done(result),
+        Effect::Traps(data) => {
+            signal::raise_sigsys(frame, SYS_SECCOMP, data.into());
+            block.done(frame.rax.cast_signed());
+        }
+        Effect::Again => {}
+    }
 }
 
 fn dispatch(block: &'static Block, frame: &Frame) {

@@ -45,6 +45,9 @@
 //! | `confine` | the program's own filters, and no_new_privs | |
 //! | `exec` | execve, execveat: the loader starts the program | |
 //! | `exe` | `/proc/self/exe`, where the kernel would name the loader | |
+//! | `policy` | what the policy says to a call, and what happens then | [U] |
+//! | `ask` | what only the shim can tell of a call: paths, callers | |
+//! | `report` | a refusal in words | |
 //! | `patch` | live patching of one site | [U] |
 //! | `library` | text that is mapped while the program runs | [U] |
 //! | `stub` | stub memory for sites found late | [U] |
@@ -68,6 +71,7 @@
 
 pub mod abi;
 pub mod action;
+mod ask;
 pub mod barrier;
 pub mod block;
 pub mod boundary;
@@ -84,6 +88,8 @@ pub mod lock;
 pub mod mask;
 mod mem;
 pub mod patch;
+pub mod policy;
+pub mod report;
 pub mod sigframe;
 pub mod signal;
 pub mod state;

@@ -218,7 +218,7 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
     let mut buffer = [0u8; 1024];
     let mut filled = 0;
     'file: while let Some(room) = buffer.get_mut(filled..) {
-        let got = sys::read(fd, room).unwrap_or(0);
+        let got = sys::read(fd, room).unwrap_or(0).min(room.len());
         filled += got;
         let mut start = 0;
         while let Some(rest) = buffer.get(start..filled) {
@@ -235,6 +235,9 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
                 break 'file;
             }
             start += end + 1;
+        }
+        if start > filled || filled > buffer.len() {
+            break; // never, but the compiler is to see that nothing here panics
         }
         buffer.copy_within(start..filled, 0);
         filled -= start;

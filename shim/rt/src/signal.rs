@@ -28,13 +28,16 @@
 
 #![allow(unsafe_code, reason = "called from the signal entry with raw pointers")]
 
+use crate::abi::errno::ENOSYS;
 use crate::abi::{
     SI_KERNEL, SIG_DFL, SIG_IGN, SYS_SECCOMP, SYS_USER_DISPATCH, SigAction, SigInfo, TRAP_TRACE,
     UContext, sa,
 };
 use crate::block::{Block, ExitKind, Xmm};
+use crate::policy::{self, Effect};
 use crate::{boundary, die, entry, gate, mask, patch, sigframe, state, sys, usermem};
 use core::sync::atomic::Ordering;
+use ia2_core::bpf::AUDIT_ARCH_X86_64;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::{
     HELD, SIGBUS, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, SigSet, UNBLOCKABLE, has, only,
@@ -118,6 +121,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     let refused = sig == SIGSYS && is_refused(info, uc);
     let place = uc.rip;
     boundary::settle(block, uc);
+    let by_policy = refused && place == gate::FAST_AFTER;
     // The address of an instruction in a stub is told as the program's.
     let moved = place != uc.rip && names_place(sig, info, place);
     let next = if sig == SIGSYS && block.carrying.replace(false) {
@@ -125,6 +129,8 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
             sys::requeue(info); // a SIGSYS of the program was pending, so no carrier was added
         }
         carried(block, uc)
+    } else if let Some(next) = by_policy.then(|| refused_by_policy(block, uc)).flatten() {
+        next
     } else if refused || moved {
         let mut info = *info;
         let [addr, ..] = &mut info.rest;
@@ -210,7 +216,9 @@ fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
         && match state::backstop() {
             state::Backstop::Strict => info.code == SYS_SECCOMP,
             state::Backstop::Inspected => {
-                info.code == SYS_SECCOMP && ia2_core::nr::is_inspected(uc.rax as u32)
+                let nr = uc.rax as u32;
+                info.code == SYS_SECCOMP
+                    && (ia2_core::nr::is_inspected(nr) || policy::is_slow(nr, false))
             }
             state::Backstop::Sud => info.code == SYS_USER_DISPATCH,
             state::Backstop::None => false,
@@ -226,6 +234,36 @@ fn is_refused(info: &SigInfo, uc: &UContext) -> bool {
         && number_and_arch as u32 == uc.rax as u32
 }
 
+/// Raises SIGSYS for the program, as a filter does for the call of `frame`: the shim has not made it.
+pub fn raise_sigsys(frame: &Frame, code: i32, errno: i32) {
+    let number = u64::from(frame.nr()) | u64::from(AUDIT_ARCH_X86_64) << 32;
+    let mut info = SigInfo { signo: SIGSYS as i32, errno, code, ..SigInfo::default() };
+    let [call_addr, number_and_arch, ..] = &mut info.rest;
+    (*call_addr, *number_and_arch) = (boundary::program_address(frame.rcx), number);
+    sys::requeue(&info);
+}
+
+/// A call that the filter has not let through at the gate's `fast` instruction, with `uc` behind it: the
+/// policy's refusal, or a call that goes by another instruction. `None` if it is neither, but a filter
+/// of the program's own.
+fn refused_by_policy(block: &Block, uc: &mut UContext) -> Option<Next> {
+    if !policy::is_there() {
+        return None;
+    }
+    let frame = Frame { rcx: uc.rip, ..uc.frame() };
+    match policy::effect(block, &frame) {
+        Effect::Gives(result) => uc.rax = result.cast_unsigned(),
+        Effect::Made(_) if block.filtered.load(Ordering::Relaxed) => return None,
+        Effect::Made(_) => {
+            uc.rcx = uc.rip;
+            uc.rip = gate::GENERIC;
+        }
+        // What traps or kills does so everywhere; SIGSYS goes on to the program.
+        Effect::Traps(_) | Effect::Again => return None,
+    }
+    Some(Next::Back)
+}
+
 fn trapped(block: &Block, info: &SigInfo, uc: &mut UContext) -> Next {
     state::TRAPS.fetch_add(1, Ordering::Relaxed);
     block.trace(uc.rip, uc.rax as u32, 2);
@@ -236,7 +274,7 @@ fn trapped(block: &Block, info: &SigInfo, uc: &mut UContext) -> Next {
         // The kernel has returned from it. There is no `SYSCALL` that a signal could find the thread
         // at, and none of the three calls waits: it is made here.
         block.in_shim.store(1, Ordering::Relaxed);
-        uc.rax = sys::pass(frame.nr(), frame.args()) as u64;
+        uc.rax = vsyscall(block, &frame);
         block.in_shim.store(0, Ordering::Relaxed);
         return Next::Back;
     }
@@ -248,6 +286,20 @@ fn trapped(block: &Block, info: &SigInfo, uc: &mut UContext) -> Next {
     uc.rcx = ret;
     uc.rip = gate::GENERIC;
     Next::Back
+}
+
+/// Makes a call of the vsyscall page, if the policy lets it.
+fn vsyscall(block: &Block, frame: &Frame) -> u64 {
+    let effect = match policy::is_there() {
+        true => policy::effect(block, frame),
+        false => Effect::Made(frame.args()),
+    };
+    let result = match effect {
+        Effect::Made(args) => sys::pass(frame.nr(), args),
+        Effect::Gives(result) => result,
+        Effect::Traps(_) | Effect::Again => -i64::from(ENOSYS),
+    };
+    result.cast_unsigned()
 }
 
 /// Delivers the signal that a carrier stands for.

@@ -30,7 +30,9 @@ pub static PATCHING: AtomicBool = AtomicBool::new(false);
 pub static FILES_SHARED: AtomicBool = AtomicBool::new(false);
 /// The loader is in its slot, so that programs can be executed.
 pub static LOADER: AtomicBool = AtomicBool::new(false);
-/// `IA2_LOG` is set: say on stderr what is refused.
+/// `IA2_LOG` is not `off`: say on stderr what the policy refuses.
+pub static REPORT: AtomicBool = AtomicBool::new(true);
+/// `IA2_LOG` is `on`: say on stderr what the shim refuses for itself.
 pub static LOG: AtomicBool = AtomicBool::new(false);
 /// The processor and the kernel allow `wrgsbase`.
 pub static FSGSBASE: AtomicBool = AtomicBool::new(false);

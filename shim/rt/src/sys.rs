@@ -236,6 +236,13 @@ pub fn raise(sig: u32) {
     call!(__NR_tgkill, getpid(), gettid(), sig);
 }
 
+/// Dies of a signal whose default action that is, if the kernel lets it.
+pub fn die_of(sig: u32) {
+    let _ = sigaction(sig, Some(&SigAction::default()));
+    sigprocmask(ia2_core::sigset::SIG_UNBLOCK, Some(ia2_core::sigset::only(sig)));
+    raise(sig);
+}
+
 /// membarrier(2).
 ///
 /// # Errors

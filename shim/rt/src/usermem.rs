@@ -101,6 +101,8 @@ unsafe impl Plain for u64 {}
 // SAFETY: integers.
 unsafe impl Plain for [u64; 2] {}
 // SAFETY: integers.
+unsafe impl Plain for [u64; 3] {}
+// SAFETY: integers.
 unsafe impl Plain for [u8; 8] {}
 // SAFETY: structure of integers.
 unsafe impl Plain for crate::abi::SigAction {}
