@@ -5,7 +5,7 @@ PREFIX  ?= /usr/local
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 
 # Everything that a plain machine can test: no artifact is run.
-UNIT := -p ia2-core -p ia2-plan -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
+UNIT := -p ia2-core -p ia2-plan -p ia2-policy -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
 
 .DEFAULT_GOAL := all
 .PHONY: all deps demo quick check lint stress bench install clean help

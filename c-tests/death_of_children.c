@@ -7,6 +7,8 @@ int main(void) {
     static const int raised[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGABRT, SIGKILL, SIGUSR1, SIGSEGV,
                                  SIGPIPE, SIGALRM, SIGTERM, SIGSYS,  SIGBUS,  SIGFPE,  SIGTRAP};
     for (unsigned i = 0; i < sizeof raised / sizeof *raised; i++) {
+        // Who started this may ignore some of them (nohup does), and that is inherited.
+        if (raised[i] != SIGKILL) CHECK(signal(raised[i], SIG_DFL) != SIG_ERR);
         pid_t pid = fork();
         if (pid == 0) {
             raise(raised[i]);

@@ -22,6 +22,8 @@ pub(crate) enum Row {
     BareSigsys,
     /// Preloaded, `IA2_BACKSTOP=strict`.
     Strict,
+    /// Preloaded, strict, under the built-in policy `ia2`.
+    Policy,
     /// Preloaded, `IA2_BACKSTOP=inspected`.
     Inspected,
     /// Preloaded, `IA2_BACKSTOP=sud`.
@@ -35,11 +37,12 @@ pub(crate) enum Row {
 impl Row {
     /// All rows. Each row of the shim stands next to its floor, so that the two are measured within
     /// milliseconds of each other.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Native,
         Self::NoBackstop,
         Self::AddressFilter,
         Self::Strict,
+        Self::Policy,
         Self::NumberFilter,
         Self::Inspected,
         Self::Dispatch,
@@ -57,6 +60,7 @@ impl Row {
             Self::Dispatch => "dispatch",
             Self::BareSigsys => "bare-sigsys",
             Self::Strict => "strict",
+            Self::Policy => "policy-ia2",
             Self::Inspected => "inspected",
             Self::Sud => "sud",
             Self::NoBackstop => "none",
@@ -73,6 +77,7 @@ impl Row {
     pub(crate) fn shim_environment(self) -> Option<&'static [(&'static str, &'static str)]> {
         match self {
             Self::Strict => Some(&[("IA2_BACKSTOP", "strict")]),
+            Self::Policy => Some(&[("IA2_BACKSTOP", "strict"), ("IA2_POLICY", "ia2")]),
             Self::Inspected => Some(&[("IA2_BACKSTOP", "inspected")]),
             Self::Sud => Some(&[("IA2_BACKSTOP", "sud")]),
             Self::NoBackstop => Some(&[("IA2_BACKSTOP", "none")]),
@@ -84,7 +89,7 @@ impl Row {
     /// The row without the shim that does the same work in the kernel.
     pub(crate) fn floor(self) -> Option<Self> {
         match self {
-            Self::Strict => Some(Self::AddressFilter),
+            Self::Strict | Self::Policy => Some(Self::AddressFilter),
             Self::Inspected => Some(Self::NumberFilter),
             Self::Sud => Some(Self::Dispatch),
             Self::NoBackstop => Some(Self::Native),
@@ -97,6 +102,7 @@ impl Row {
     pub(crate) fn bound(self, call: Call) -> Option<f64> {
         match (self, call) {
             (Self::Strict | Self::Sud | Self::NoBackstop, Call::Getpid) => Some(1.03),
+            (Self::Policy, Call::Getpid | Call::Read) => Some(1.10),
             (Self::Trapped, Call::Getpid) => Some(1.2),
             _ => None,
         }
@@ -109,7 +115,7 @@ impl Row {
 
     /// Whether the measured instruction must have been replaced by a jump.
     pub(crate) fn is_patched(self) -> bool {
-        matches!(self, Self::Strict | Self::Inspected | Self::Sud | Self::NoBackstop)
+        matches!(self, Self::Strict | Self::Policy | Self::Inspected | Self::Sud | Self::NoBackstop)
     }
 
     /// Arrivals that the worker's own SIGSYS handler must count per call.

@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 pub mod c_program;
+pub mod probe;
 pub mod pty;
 pub mod run;
 pub mod server;

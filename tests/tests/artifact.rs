@@ -64,6 +64,15 @@ fn the_library_has_no_text_relocation() {
     assert!(!tool("readelf", &["-dW"]).contains("TEXTREL"));
 }
 
+/// Each is work at the start of every process, and a page that is then its own. A table of names has
+/// thousands unless it is packed.
+#[test]
+fn the_library_has_few_relocations() {
+    let relocations = tool("readelf", &["-rW"]);
+    let count = relocations.lines().filter(|line| line.contains("R_X86_64_")).count();
+    assert!((1..450).contains(&count), "{count}:\n{relocations}");
+}
+
 /// The gate is copied from data. What is left are the calls of start-up, before there is a gate,
 /// which the filter would trap later: one instruction, and none in the live crate, whose calls all
 /// go through the gate.

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod cache;
 mod file;
+mod layers;
 mod process;
 mod run;
 mod sites;

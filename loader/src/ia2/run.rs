@@ -275,10 +275,17 @@ fn settings(arguments: &Arguments, layers: &[Vec<u8>]) -> Result<Vec<u8>, Failur
     Ok(settings)
 }
 
-/// The compiled policies. The handover has room for a few.
+/// The compiled policies.
 fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
-    let names = arguments.policy.iter().filter(|name| *name != "base");
-    names.map(|_| Err(Failure(REFUSED, "-p: this version knows only base".to_owned()))).collect()
+    let compiled = arguments.policy.iter().map(|name| crate::layers::compiled(name));
+    let layers: Result<Vec<_>, _> = compiled.filter_map(Result::transpose).collect();
+    match layers {
+        Ok(layers) if layers.len() > ia2_rt::policy::MAX => {
+            Err(Failure(REFUSED, format!("-p: more than {} policies", ia2_rt::policy::MAX)))
+        }
+        Ok(layers) => Ok(layers),
+        Err(reason) => Err(Failure(REFUSED, format!("-p: {reason}"))),
+    }
 }
 
 fn loader() -> Result<File, Failure> {

@@ -34,6 +34,9 @@ pub(crate) struct Config {
     secure: bool,
 }
 
+/// From the value of `IA2_POLICY`.
+type Compile = fn(&[u8]) -> Result<Layers, GiveUp>;
+
 const AT_SECURE: u64 = 23;
 const AT_HWCAP2: u64 = 26;
 const AT_MINSIGSTKSZ: u64 = 51;
@@ -51,7 +54,7 @@ impl Config {
         }
         let environ = read_file(b"/proc/self/environ\0")
             .map_err(GiveUp::because("cannot read /proc/self/environ; is /proc mounted?"))?;
-        config.set_all(&environ)?;
+        config.set_all(&environ, Layers::named)?;
         Ok(config)
     }
 
@@ -63,7 +66,8 @@ impl Config {
             .map_err(GiveUp::because("the settings did not come over exec"))?;
         // Nothing lies between them and what follows.
         let end = settings.windows(2).position(|pair| pair == [0, 0]).unwrap_or(len);
-        config.set_all(settings.get(..end).unwrap_or(&[]))?;
+        // Policies are compiled by now: the loader is without the compiler.
+        config.set_all(settings.get(..end).unwrap_or(&[]), |_| Ok(Layers::None))?;
         // The filter lets nobody ask the kernel what file it is, but where it ends.
         plans::are_inherited(config.layers.end(), sys::end_of_file(CONFIG_FD).unwrap_or(0));
         Ok(config)
@@ -96,18 +100,19 @@ impl Config {
         Ok(config)
     }
 
-    /// Takes the settings among `variables`, each of which ends in NUL.
-    fn set_all(&mut self, variables: &[u8]) -> Result<(), GiveUp> {
+    /// Takes the settings among `variables`, each of which ends in NUL; `compile` makes policies from
+    /// their names.
+    fn set_all(&mut self, variables: &[u8], compile: Compile) -> Result<(), GiveUp> {
         for variable in variables.split(|byte| *byte == 0) {
             let mut parts = variable.splitn(2, |byte| *byte == b'=');
             if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                self.set(name, value)?;
+                self.set(name, value, compile)?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), GiveUp> {
+    fn set(&mut self, name: &[u8], value: &[u8], compile: Compile) -> Result<(), GiveUp> {
         let wrong = |what| Err(GiveUp { what, errno: 0 });
         match (name, value) {
             (b"IA2_BACKSTOP", b"strict") => self.backstop = Backstop::Strict,
@@ -127,7 +132,7 @@ impl Config {
             (b"IA2_STATS", path) => self.stats = absolute(path)?,
             (b"IA2_LOG_FILE", b"") => return wrong("IA2_LOG_FILE must name a file"),
             (b"IA2_LOG_FILE", path) => self.log_file = absolute(path)?,
-            (b"IA2_POLICY", names) => self.layers = Layers::named(names)?,
+            (b"IA2_POLICY", names) => self.layers = compile(names)?,
             (LAYERS, lengths) => self.layers = Layers::inherited(lengths)?,
             (b"IA2_HOOK", _) => return wrong("IA2_HOOK: this version knows no hook libraries"),
             _ => {}

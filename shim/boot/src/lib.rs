@@ -14,6 +14,7 @@
 //! | `library` | text mapped later → its plan, called from the live code | [U] |
 //! | `plans` | plans that were made before | [U] |
 //! | `rewrite` | objects → stubs and patches | [U] |
+//! | `built_in` | the built-in policies, compiled when the library is built | |
 //! | `layers` | the policies in force: from their names, or as inherited | [U] |
 //! | `seat` | the loader and the settings, in their slots | |
 //! | `install` | gate, block, signals, filter | [U] |
@@ -23,6 +24,7 @@
 extern crate alloc;
 
 pub mod arena;
+pub mod built_in;
 mod config;
 mod install;
 mod layers;

@@ -43,7 +43,7 @@ const AT_SYMLINK_FOLLOW: u64 = 0x400;
 #[must_use]
 pub fn folder(nr: u32, path: u8) -> Option<u8> {
     let before = path.checked_sub(1)?;
-    let arg = calls::by_nr(nr)?.args.get(usize::from(before))?;
+    let arg = calls::args(nr).nth(before.into())?;
     (arg.kind == Kind::Fd && arg.set == Some(Set::ATFD)).then_some(before)
 }
 
@@ -53,8 +53,8 @@ pub fn flags(nr: u32) -> Flags {
     if nr == OPENAT2 {
         return Flags::Behind(2);
     }
-    let args = calls::by_nr(nr).map_or(&[][..], |call| call.args);
-    let at = args.iter().zip(0u8..).find(|(arg, _)| arg.kind == Kind::Flags && arg.name == "flags");
+    let mut args = calls::args(nr).zip(0u8..);
+    let at = args.find(|(arg, _)| arg.kind == Kind::Flags && arg.name == "flags");
     at.map_or(Flags::None, |(_, at)| Flags::Argument(at))
 }
 
@@ -65,7 +65,7 @@ const fn opens(nr: u32) -> bool {
 /// Whether call `nr` follows a link at the end of its path.
 #[must_use]
 pub fn follow(nr: u32, flags: u64) -> Follow {
-    let name = calls::by_nr(nr).map_or("", |call| call.name);
+    let name = calls::name(nr).unwrap_or("");
     let no = match name {
         _ if opens(nr) => flags & O_NOFOLLOW != 0 || flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL,
         "linkat" => flags & AT_SYMLINK_FOLLOW == 0,
@@ -91,7 +91,7 @@ pub fn wanted(nr: u32, arg: u8, flags: u64, there: bool) -> Access {
             (false, false) => Access::Read,
         };
     }
-    let name = calls::by_nr(nr).map_or("", |call| call.name);
+    let name = calls::name(nr).unwrap_or("");
     match name {
         "execve" | "execveat" | "uselib" => Access::Execute,
         _ if nr == CREAT && there => Access::Write,

@@ -542,6 +542,12 @@ impl<'a> Blob<'a> {
         Ok(asker.from(caller))
     }
 
+    /// How many questions the shim's program has.
+    #[must_use]
+    pub fn questions(&self) -> u32 {
+        self.asks.iter().count() as u32
+    }
+
     /// Verdict number `index`.
     #[must_use]
     pub fn verdict(&self, index: u32) -> Option<Verdict<'a>> {

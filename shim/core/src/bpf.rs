@@ -7,6 +7,7 @@
 //!
 //! `seccomp_data.instruction_pointer` is the address *after* the `SYSCALL`.
 
+use crate::cbpf::op;
 use crate::handover::{CONFIG_FD, LOADER_FD};
 use crate::layout::EMPTY_PATH;
 use crate::nr;
@@ -25,23 +26,14 @@ pub struct Insn {
     pub k: u32,
 }
 
-const LD_IMM: u16 = 0x00;
-const LD_W_ABS: u16 = 0x20;
-const JA: u16 = 0x05;
-const JEQ: u16 = 0x15;
-const JGT: u16 = 0x25;
-const JGE: u16 = 0x35;
-const JSET: u16 = 0x45;
-const RET: u16 = 0x06;
-
 /// Offset of `seccomp_data.nr`.
-const NR: u32 = 0;
+pub const NR: u32 = 0;
 /// Offset of `seccomp_data.arch`.
-const ARCH: u32 = 4;
+pub const ARCH: u32 = 4;
 /// Offset of the low half of `seccomp_data.instruction_pointer`.
-const IP_LOW: u32 = 8;
+pub const IP_LOW: u32 = 8;
 /// Offset of its high half.
-const IP_HIGH: u32 = 12;
+pub const IP_HIGH: u32 = 12;
 
 /// `AUDIT_ARCH_X86_64`.
 pub const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -55,16 +47,105 @@ pub const SKIPPED: u32 = u32::MAX;
 pub const RET_ALLOW: u32 = 0x7fff_0000;
 /// `SECCOMP_RET_TRAP`.
 pub const RET_TRAP: u32 = 0x0003_0000;
+/// `SECCOMP_RET_ERRNO`, without the errno.
+pub const RET_ERRNO: u32 = 0x0005_0000;
 /// `SECCOMP_RET_ERRNO` with ENOSYS.
-pub const RET_ENOSYS: u32 = 0x0005_0000 | 38;
+pub const RET_ENOSYS: u32 = RET_ERRNO | 38;
 /// `SECCOMP_RET_ERRNO` with EPERM.
-pub const RET_EPERM: u32 = 0x0005_0000 | 1;
+pub const RET_EPERM: u32 = RET_ERRNO | 1;
 /// `SECCOMP_RET_ERRNO` with EBADF.
-pub const RET_EBADF: u32 = 0x0005_0000 | 9;
+pub const RET_EBADF: u32 = RET_ERRNO | 9;
+/// `SECCOMP_RET_TRACE`.
+pub const RET_TRACE: u32 = 0x7ff0_0000;
+/// `SECCOMP_RET_KILL_PROCESS`.
+pub const RET_KILL_PROCESS: u32 = 0x8000_0000;
+/// `SECCOMP_RET_KILL_THREAD`.
+pub const RET_KILL_THREAD: u32 = 0;
 
 /// Offset of the low half of argument `n`; its high half follows.
-const fn argument(n: u32) -> u32 {
+#[must_use]
+pub const fn argument(n: u32) -> u32 {
     16 + 8 * n
+}
+
+/// A call, and the instructions that it must pass even from the gate; `RET_ALLOW` in them means that
+/// they have nothing against it.
+pub type Guard = (u32, &'static [Insn]);
+
+/// What even the gate may not do: execute anything but the loader, in the one form whose path is a
+/// constant at a sealed address (asking whether a file could be executed is free), and take the loader's
+/// descriptors away, or find them by trying all numbers. Sorted by number.
+pub const GUARDS: &[Guard] = &[
+    (nr::CLOSE, &spares_fd(0)),
+    (nr::FSTAT, &spares_fd(0)),
+    (nr::IOCTL, &spares_fd(0)),
+    (nr::DUP2, &spares_fd(1)),
+    (nr::EXECVE, &[ret(RET_EPERM)]),
+    (nr::FCNTL, &spares_fd(0)),
+    (nr::NEWFSTATAT, &spares_fd(0)),
+    (nr::DUP3, &spares_fd(1)),
+    (nr::EXECVEAT, &IS_PINNED),
+    (nr::CLOSE_RANGE, &SPARES_RANGE),
+];
+
+const fn insn(code: u16, k: u32, jt: u8, jf: u8) -> Insn {
+    Insn { code, jt, jf, k }
+}
+
+const fn load(offset: u32) -> Insn {
+    insn(op::LD_W_ABS, offset, 0, 0)
+}
+
+const fn ret(action: u32) -> Insn {
+    insn(op::RET_K, action, 0, 0)
+}
+
+/// The lower of the loader's descriptors.
+const FIRST_FD: u32 = CONFIG_FD as u32;
+/// The higher.
+const LAST_FD: u32 = LOADER_FD as u32;
+
+const fn spares_fd(n: u32) -> [Insn; 5] {
+    [
+        load(argument(n)),
+        insn(op::JGE_K, FIRST_FD, 0, 2),
+        insn(op::JGT_K, LAST_FD, 1, 0),
+        ret(RET_EBADF),
+        ret(RET_ALLOW),
+    ]
+}
+
+const SPARES_RANGE: [Insn; 6] = [
+    load(argument(0)),
+    insn(op::JGT_K, LAST_FD, 3, 0),
+    load(argument(1)),
+    insn(op::JGE_K, FIRST_FD, 0, 1),
+    ret(RET_EPERM),
+    ret(RET_ALLOW),
+];
+
+const IS_PINNED: [Insn; 11] = [
+    load(argument(4)),
+    insn(op::JSET_K, AT_EXECVE_CHECK, 7, 0),
+    insn(op::JEQ_K, AT_EMPTY_PATH, 0, 7),
+    load(argument(0)),
+    insn(op::JEQ_K, LAST_FD, 0, 5),
+    load(argument(1)),
+    insn(op::JEQ_K, EMPTY_PATH as u32, 0, 3),
+    load(argument(1) + 4),
+    insn(op::JEQ_K, (EMPTY_PATH >> 32) as u32, 0, 1),
+    ret(RET_ALLOW),
+    ret(RET_EPERM),
+];
+
+const AT_EMPTY_PATH: u32 = 0x1000;
+const AT_EXECVE_CHECK: u32 = 0x10000;
+
+/// The instructions that [`GUARDS`] has for call `nr`.
+#[must_use]
+pub fn guard(nr: u32) -> Option<&'static [Insn]> {
+    let found = GUARDS.binary_search_by_key(&nr, |row| row.0).ok()?;
+    GUARDS.get(found).map(|row| row.1)
 }
 
 /// A filter of at most [`Filter::MAX`] instructions.
@@ -96,14 +177,14 @@ impl Filter {
     }
 
     fn prologue(&mut self) {
-        self.push(LD_W_ABS, ARCH, 0, 0);
-        self.push(JEQ, AUDIT_ARCH_X86_64, 1, 0);
-        self.push(RET, RET_ENOSYS, 0, 0);
-        self.push(LD_W_ABS, NR, 0, 0);
-        self.push(JEQ, SKIPPED, 0, 1);
-        self.push(RET, RET_ALLOW, 0, 0);
-        self.push(JGE, X32_BIT, 0, 1);
-        self.push(RET, RET_ENOSYS, 0, 0);
+        self.push(op::LD_W_ABS, ARCH, 0, 0);
+        self.push(op::JEQ_K, AUDIT_ARCH_X86_64, 1, 0);
+        self.push(op::RET_K, RET_ENOSYS, 0, 0);
+        self.push(op::LD_W_ABS, NR, 0, 0);
+        self.push(op::JEQ_K, SKIPPED, 0, 1);
+        self.push(op::RET_K, RET_ALLOW, 0, 0);
+        self.push(op::JGE_K, X32_BIT, 0, 1);
+        self.push(op::RET_K, RET_ENOSYS, 0, 0);
     }
 
     /// Instructions of [`Filter::addresses`].
@@ -112,81 +193,31 @@ impl Filter {
     /// Traps all but `addrs` (each the address after a `SYSCALL`, all in one 4 GiB window).
     fn addresses(&mut self, addrs: [u64; 3]) {
         let [a, b, c] = addrs;
-        self.push(LD_W_ABS, IP_HIGH, 0, 0);
-        self.push(JEQ, (a >> 32) as u32, 0, 4);
-        self.push(LD_W_ABS, IP_LOW, 0, 0);
-        self.push(JEQ, a as u32, 3, 0);
-        self.push(JEQ, b as u32, 2, 0);
-        self.push(JEQ, c as u32, 1, 0);
-        self.push(RET, RET_TRAP, 0, 0);
+        self.push(op::LD_W_ABS, IP_HIGH, 0, 0);
+        self.push(op::JEQ_K, (a >> 32) as u32, 0, 4);
+        self.push(op::LD_W_ABS, IP_LOW, 0, 0);
+        self.push(op::JEQ_K, a as u32, 3, 0);
+        self.push(op::JEQ_K, b as u32, 2, 0);
+        self.push(op::JEQ_K, c as u32, 1, 0);
+        self.push(op::RET_K, RET_TRAP, 0, 0);
     }
 
-    /// What even the gate may not do: execute anything but the loader, in the one form whose path is
-    /// a constant at a sealed address (asking whether a file could be executed is free), and take
-    /// the loader's descriptors away, or find them by trying all numbers.
+    /// [`GUARDS`], in two halves.
     fn pinned(&mut self) {
-        const AT_EMPTY_PATH: u32 = 0x1000;
-        const AT_EXECVE_CHECK: u32 = 0x10000;
-        let (first, last) = (CONFIG_FD as u32, LOADER_FD as u32);
-        let insn = |code, k, jt, jf| Insn { code, jt, jf, k };
-        let load = |offset| insn(LD_W_ABS, offset, 0, 0);
-        let ret = |action| insn(RET, action, 0, 0);
-        let spares_fd = |n: u32| {
-            [
-                load(argument(n)),
-                insn(JGE, first, 0, 2),
-                insn(JGT, last, 1, 0),
-                ret(RET_EBADF),
-                ret(RET_ALLOW),
-            ]
-        };
-        let spares_range = [
-            load(argument(0)),
-            insn(JGT, last, 3, 0),
-            load(argument(1)),
-            insn(JGE, first, 0, 1),
-            ret(RET_EPERM),
-            ret(RET_ALLOW),
-        ];
-        let is_pinned = [
-            load(argument(4)),
-            insn(JSET, AT_EXECVE_CHECK, 7, 0),
-            insn(JEQ, AT_EMPTY_PATH, 0, 7),
-            load(argument(0)),
-            insn(JEQ, last, 0, 5),
-            load(argument(1)),
-            insn(JEQ, EMPTY_PATH as u32, 0, 3),
-            load(argument(1) + 4),
-            insn(JEQ, (EMPTY_PATH >> 32) as u32, 0, 1),
-            ret(RET_ALLOW),
-            ret(RET_EPERM),
-        ];
-        let low: [(u32, &[Insn]); 6] = [
-            (nr::CLOSE, &spares_fd(0)),
-            (nr::FSTAT, &spares_fd(0)),
-            (nr::IOCTL, &spares_fd(0)),
-            (nr::DUP2, &spares_fd(1)),
-            (nr::EXECVE, &[ret(RET_EPERM)]),
-            (nr::FCNTL, &spares_fd(0)),
-        ];
-        let high: [(u32, &[Insn]); 4] = [
-            (nr::NEWFSTATAT, &spares_fd(0)),
-            (nr::DUP3, &spares_fd(1)),
-            (nr::EXECVEAT, &is_pinned),
-            (nr::CLOSE_RANGE, &spares_range),
-        ];
-        self.push(LD_W_ABS, NR, 0, 0);
+        let middle = GUARDS.partition_point(|row| row.0 <= nr::FCNTL);
+        let (low, high) = GUARDS.split_at_checked(middle).unwrap_or((GUARDS, &[]));
+        self.push(op::LD_W_ABS, NR, 0, 0);
         // Each half is headed by one test and ends in `RET ALLOW`.
-        let len = |half: &[(u32, &[Insn])]| half.iter().fold(1, |sum, row| sum + 1 + row.1.len());
-        self.push(JGT, nr::FCNTL, len(&low) as u8, 0);
-        for half in [&low[..], &high[..]] {
+        let len = |half: &[Guard]| half.iter().fold(1, |sum, row| sum + 1 + row.1.len());
+        self.push(op::JGT_K, nr::FCNTL, len(low) as u8, 0);
+        for half in [low, high] {
             for (number, block) in half {
-                self.push(JEQ, *number, 0, block.len() as u8);
+                self.push(op::JEQ_K, *number, 0, block.len() as u8);
                 for Insn { code, jt, jf, k } in *block {
                     self.push(*code, *k, *jt, *jf);
                 }
             }
-            self.push(RET, RET_ALLOW, 0, 0);
+            self.push(op::RET_K, RET_ALLOW, 0, 0);
         }
     }
 
@@ -197,20 +228,20 @@ impl Filter {
         let [a, b] = addrs;
         let len = numbers.len() as u8;
         let mut filter = Self::new();
-        filter.push(LD_W_ABS, ARCH, 0, 0);
-        filter.push(JEQ, AUDIT_ARCH_X86_64, 0, len + 7);
-        filter.push(LD_W_ABS, IP_HIGH, 0, 0);
-        filter.push(JEQ, (a >> 32) as u32, 0, len + 5);
-        filter.push(LD_W_ABS, IP_LOW, 0, 0);
-        filter.push(JEQ, a as u32, 1, 0);
-        filter.push(JEQ, b as u32, 0, len + 2);
-        filter.push(LD_W_ABS, NR, 0, 0);
+        filter.push(op::LD_W_ABS, ARCH, 0, 0);
+        filter.push(op::JEQ_K, AUDIT_ARCH_X86_64, 0, len + 7);
+        filter.push(op::LD_W_ABS, IP_HIGH, 0, 0);
+        filter.push(op::JEQ_K, (a >> 32) as u32, 0, len + 5);
+        filter.push(op::LD_W_ABS, IP_LOW, 0, 0);
+        filter.push(op::JEQ_K, a as u32, 1, 0);
+        filter.push(op::JEQ_K, b as u32, 0, len + 2);
+        filter.push(op::LD_W_ABS, NR, 0, 0);
         for (number, left) in numbers.iter().zip((0..len).rev()) {
             // The last one falls through to the end if it is not the number.
-            filter.push(JEQ, *number, left, u8::from(left == 0));
+            filter.push(op::JEQ_K, *number, left, u8::from(left == 0));
         }
-        filter.push(RET, RET_ALLOW, 0, 0);
-        filter.push(LD_IMM, 0, 0, 0);
+        filter.push(op::RET_K, RET_ALLOW, 0, 0);
+        filter.push(op::LD_IMM, 0, 0, 0);
         filter
     }
 
@@ -240,15 +271,15 @@ impl Filter {
             // `left` counts the instructions from here to the jump that follows the groups.
             let skip = group.len() as u8;
             let above = group.last().map_or(0, |row| row.0 + 1);
-            filter.push(JGE, above, skip, 0);
+            filter.push(op::JGE_K, above, skip, 0);
             left -= 1;
             for row in group {
                 left -= 1;
                 // Past the rest of the groups and the jump, to the address test.
-                filter.push(JEQ, row.0, (left + 1) as u8, 0);
+                filter.push(op::JEQ_K, row.0, (left + 1) as u8, 0);
             }
         }
-        filter.push(JA, Self::ADDRESSES_LEN, 0, 0);
+        filter.push(op::JA, Self::ADDRESSES_LEN, 0, 0);
         filter.addresses(addrs);
         filter.pinned();
         filter
@@ -381,9 +412,9 @@ mod tests {
     #[test]
     fn a_filter_of_the_program_does_not_see_the_calls_of_the_shim() {
         let mut filter = Filter::exempt(&[14, 15, 39], [ADDRS[1], ADDRS[2]]);
-        filter.push(super::JEQ, 0, 0, 1); // the accumulator starts at zero
-        filter.push(super::RET, 77, 0, 0);
-        filter.push(super::RET, 78, 0, 0);
+        filter.push(super::op::JEQ_K, 0, 0, 1); // the accumulator starts at zero
+        filter.push(super::op::RET_K, 77, 0, 0);
+        filter.push(super::op::RET_K, 78, 0, 0);
         for nr in [0, 13, 14, 15, 16, 39, 40] {
             for addr in ADDRS {
                 let exempt = [14, 15, 39].contains(&nr) && addr != ADDRS[0];

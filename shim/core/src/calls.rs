@@ -2,16 +2,21 @@
 //! each.
 //!
 //! The table is generated from `syscalls.in`, which says where its facts come from. Numbers of the
-//! x32 ABI (512 and up, and those with bit 30) are not in it.
+//! x32 ABI (512 and up, and those with bit 30) are not in it. It holds numbers only, see `packed`; a
+//! [`Call`] is made of a row when somebody asks for one.
 
 use crate::constants::Set;
 use crate::near;
+use crate::packed::Names;
 use core::fmt;
+use core::ops::Deref;
 
+mod ia2;
 #[rustfmt::skip]
 mod table;
 
-pub use table::CALLS;
+pub use ia2::{Ia2, Ia2Policy, ia2};
+use table::{ARGS, CALLS, TEXT};
 
 /// One system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +25,13 @@ pub struct Call {
     pub nr: u32,
     /// The name in the kernel's table.
     pub name: &'static str,
-    /// Other names that mean this call and no other.
-    pub aliases: &'static [&'static str],
     /// The first kernel that had it.
     pub since: Version,
     /// The arguments, in the order of the registers; empty for calls whose arguments nobody knows.
-    pub args: &'static [Arg],
+    pub args: Args,
     /// Whether the number answers `ENOSYS` in the newest kernel.
     pub obsolete: bool,
-    /// What IA2's table says; `None` for no call today.
-    pub ia2: Option<Ia2>,
+    names: Names,
 }
 
 /// A kernel version. Of the oldest calls only "1.0 or earlier" is known.
@@ -60,13 +62,59 @@ impl fmt::Display for Version {
     }
 }
 
+/// The arguments of a call, a slice of them.
+#[derive(Clone, Copy)]
+pub struct Args {
+    /// Those after the last are [`Arg::NONE`].
+    all: [Arg; MOST],
+    count: u8,
+}
+
+/// A call has no more arguments.
+const MOST: usize = 6;
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { all: [Arg::NONE; MOST], count: 0 }
+    }
+}
+
+impl Deref for Args {
+    type Target = [Arg];
+
+    fn deref(&self) -> &[Arg] {
+        self.all.get(..usize::from(self.count)).unwrap_or(&[])
+    }
+}
+
+impl<'a> IntoIterator for &'a Args {
+    type Item = &'a Arg;
+    type IntoIter = core::slice::Iter<'a, Arg>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Args {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Args {}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
 /// One argument of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arg {
     /// The name in the manual page.
     pub name: &'static str,
-    /// Other names, among them that of the kernel's prototype.
-    pub aliases: &'static [&'static str],
     /// How many bits of the register the kernel looks at.
     pub width: Width,
     /// Whether those bits are a signed number.
@@ -75,13 +123,28 @@ pub struct Arg {
     pub kind: Kind,
     /// The constants that belong to it.
     pub set: Option<Set>,
+    names: Names,
 }
 
 impl Arg {
+    const NONE: Self = Self {
+        name: "",
+        width: Width::W64,
+        signed: false,
+        kind: Kind::Unused,
+        set: None,
+        names: Names::NONE,
+    };
+
+    /// Other names, among them that of the kernel's prototype.
+    pub fn aliases(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.names.others(TEXT)
+    }
+
     /// Whether `name` means this argument.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.aliases.contains(&name)
+        self.name == name || self.aliases().any(|alias| alias == name)
     }
 }
 
@@ -166,65 +229,115 @@ pub enum Len {
     },
 }
 
-/// The row of a call in IA2's table, and what we made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ia2 {
-    /// The table's word for what the call is about.
-    pub category: &'static str,
-    /// The policy, ours where it differs.
-    pub policy: Ia2Policy,
-    /// The words of the table; empty for calls that are newer than it.
-    pub seed: &'static str,
-    /// Why ours differs, or what was said about the row; empty if nothing was.
-    pub reason: &'static str,
-    /// The table's policy, where ours differs.
-    pub seed_policy: Option<Ia2Policy>,
+/// A call in the table.
+struct Row {
+    nr: u16,
+    names: Names,
+    since: Version,
+    obsolete: bool,
+    /// Its arguments in the table of arguments: the first, and how many.
+    args: (u16, u8),
 }
 
-/// What IA2 does with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ia2Policy {
-    /// It is done.
-    Allow,
-    /// It is refused.
-    Forbid,
-    /// It depends; the class of rule that decides. `syscalls.in` explains each.
-    Complex(&'static str),
+/// An argument in the table.
+struct ArgRow {
+    names: Names,
+    width: Width,
+    signed: bool,
+    kind: Kind,
+    set: Option<Set>,
+}
+
+impl Row {
+    fn is_called(&self, name: &str) -> bool {
+        self.names.name().is(TEXT, name)
+    }
+
+    fn has_alias(&self, name: &str) -> bool {
+        self.names.others(TEXT).any(|alias| alias == name)
+    }
+
+    fn args(&self) -> &'static [ArgRow] {
+        let (first, count) = (usize::from(self.args.0), usize::from(self.args.1));
+        ARGS.get(first..first.wrapping_add(count)).unwrap_or(&[])
+    }
+
+    fn call(&self) -> Call {
+        let Self { nr, names, since, obsolete, .. } = *self;
+        let name = names.name().of(TEXT);
+        let mut args = Args { all: [Arg::NONE; MOST], count: self.args.1 };
+        for (arg, row) in args.all.iter_mut().zip(self.args()) {
+            *arg = row.arg();
+        }
+        Call { nr: nr.into(), name, since, args, obsolete, names }
+    }
+}
+
+impl ArgRow {
+    fn arg(&self) -> Arg {
+        let Self { names, width, signed, kind, set } = *self;
+        Arg { name: names.name().of(TEXT), width, signed, kind, set, names }
+    }
 }
 
 /// The highest number known.
 pub const NEWEST: u32 = match CALLS.last() {
-    Some(call) => call.nr,
+    Some(row) => row.nr as u32,
     None => 0,
 };
 
 impl Call {
+    /// Other names that mean this call and no other.
+    pub fn aliases(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        self.names.others(TEXT)
+    }
+
     /// The argument that `name` means, and its index.
     #[must_use]
-    pub fn arg(&self, name: &str) -> Option<(usize, &'static Arg)> {
-        self.args.iter().enumerate().find(|(_, arg)| arg.is_called(name))
+    pub fn arg(&self, name: &str) -> Option<(usize, Arg)> {
+        self.args.iter().copied().enumerate().find(|(_, arg)| arg.is_called(name))
     }
+}
+
+/// All calls, sorted by number.
+pub fn all() -> impl ExactSizeIterator<Item = Call> + Clone {
+    CALLS.iter().map(Row::call)
+}
+
+fn row(nr: u32) -> Option<&'static Row> {
+    let index = CALLS.binary_search_by_key(&nr, |row| row.nr.into()).ok()?;
+    CALLS.get(index)
 }
 
 /// The call with this number.
 #[must_use]
-pub fn by_nr(nr: u32) -> Option<&'static Call> {
-    let index = CALLS.binary_search_by_key(&nr, |call| call.nr).ok()?;
-    CALLS.get(index)
+pub fn by_nr(nr: u32) -> Option<Call> {
+    row(nr).map(Row::call)
+}
+
+/// The name of the call with this number, for those who want no more of it.
+#[must_use]
+pub fn name(nr: u32) -> Option<&'static str> {
+    row(nr).map(|row| row.names.name().of(TEXT))
+}
+
+/// The arguments of the call with this number, one after the other; as [`name`].
+pub fn args(nr: u32) -> impl ExactSizeIterator<Item = Arg> + Clone {
+    row(nr).map_or(&[][..], Row::args).iter().map(ArgRow::arg)
 }
 
 /// The call with this name or alias; `sys_` in front is allowed, as in the kernel.
 #[must_use]
-pub fn by_name(name: &str) -> Option<&'static Call> {
+pub fn by_name(name: &str) -> Option<Call> {
     let name = name.strip_prefix("sys_").unwrap_or(name);
-    let named = CALLS.iter().find(|call| call.name == name);
-    named.or_else(|| CALLS.iter().find(|call| call.aliases.contains(&name)))
+    let named = CALLS.iter().find(|row| row.is_called(name));
+    named.or_else(|| CALLS.iter().find(|row| row.has_alias(name))).map(Row::call)
 }
 
 /// The name or alias of a call that is nearest to a mistyped one.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let names = CALLS.iter().map(|call| call.name);
-    let aliases = CALLS.iter().flat_map(|call| call.aliases.iter().copied());
+    let names = CALLS.iter().map(|row| row.names.name().of(TEXT));
+    let aliases = CALLS.iter().flat_map(|row| row.names.others(TEXT));
     near::nearest(name.strip_prefix("sys_").unwrap_or(name), names.chain(aliases))
 }

@@ -1,30 +1,55 @@
 //! Named constants of the kernel's interface, in sets: what may be written for an argument.
 //!
 //! The table is generated from `constants.in`, and its values are tested against the C headers.
-//! A name may be in several sets, with different values.
+//! A name may be in several sets, with different values. The table holds numbers only, see `packed`.
 
 use crate::near;
+use crate::packed::Place;
 
 #[rustfmt::skip]
 mod table;
 
-use table::SETS;
+use table::{ABOUT, ABOUT_TEXT, CONSTANTS, SETS, TEXT, WIDE};
 
 /// A set of constants. The well-known ones are associated constants, [`Set::PROT`] and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Set(pub u8);
 
-/// What is known about a set.
+/// A set in the table.
 struct Row {
-    name: &'static str,
-    about: &'static str,
+    name: Place,
     flags: bool,
-    constants: &'static [(&'static str, u64)],
+    /// Its members in the table of constants: the first, and how many.
+    members: (u16, u16),
+}
+
+/// A constant in the table, in eight bytes: most values fit in four.
+struct Constant {
+    start: u16,
+    len: u8,
+    /// Whether `value` is where the value stands in the table of the large and the negative ones.
+    wide: bool,
+    value: u32,
+}
+
+impl Constant {
+    fn place(&self) -> Place {
+        Place::new(self.start, self.len.into())
+    }
+
+    fn name(&self) -> &'static str {
+        self.place().of(TEXT)
+    }
+
+    fn value(&self) -> u64 {
+        let wide = || WIDE.get(usize::try_from(self.value).ok()?).copied();
+        if self.wide { wide().unwrap_or(0) } else { self.value.into() }
+    }
 }
 
 impl Set {
     /// All sets, in the order of `constants.in`.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
         SETS.iter().zip(0..=u8::MAX).map(|(_, number)| Self(number))
     }
 
@@ -35,19 +60,24 @@ impl Set {
     /// Its name, `PROT`; empty for a number that is no set.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().map_or("", |row| row.name)
+        self.row().map_or("", |row| row.name.of(TEXT))
     }
 
     /// What it is for, in a few words.
     #[must_use]
     pub fn about(self) -> &'static str {
-        self.row().map_or("", |row| row.about)
+        ABOUT.get(usize::from(self.0)).map_or("", |place| place.of(ABOUT_TEXT))
+    }
+
+    fn members(self) -> &'static [Constant] {
+        let (first, count) = self.row().map_or((0, 0), |row| row.members);
+        let first = usize::from(first);
+        CONSTANTS.get(first..first.wrapping_add(count.into())).unwrap_or(&[])
     }
 
     /// Its members. Negative ones are sign-extended: compare at the width of the argument.
-    #[must_use]
-    pub fn constants(self) -> &'static [(&'static str, u64)] {
-        self.row().map_or(&[], |row| row.constants)
+    pub fn constants(self) -> impl ExactSizeIterator<Item = (&'static str, u64)> + Clone {
+        self.members().iter().map(|member| (member.name(), member.value()))
     }
 
     /// Whether its members are or-ed together; otherwise an argument is one of them.
@@ -59,19 +89,26 @@ impl Set {
     /// The value of a member.
     #[must_use]
     pub fn value(self, name: &str) -> Option<u64> {
-        self.constants().iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+        self.members().iter().find(|member| member.place().is(TEXT, name)).map(Constant::value)
     }
 
     /// The first member with this value, compared at 64 bits.
     #[must_use]
     pub fn name_of(self, value: u64) -> Option<&'static str> {
-        self.constants().iter().find(|(_, known)| *known == value).map(|(name, _)| *name)
+        self.name_at(value, u64::MAX)
+    }
+
+    /// The first member whose bits in `mask` are those of `value`.
+    #[must_use]
+    pub fn name_at(self, value: u64, mask: u64) -> Option<&'static str> {
+        let found = self.members().iter().find(|member| member.value() & mask == value & mask);
+        found.map(Constant::name)
     }
 
     /// The set with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::all().find(|set| set.name() == name)
+        Self::all().find(|set| set.row().is_some_and(|row| row.name.is(TEXT, name)))
     }
 }
 
@@ -83,8 +120,7 @@ pub fn find(name: &str) -> impl Iterator<Item = (Set, u64)> {
 /// The constant whose name is nearest to a mistyped one.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let rows = SETS.iter().flat_map(|row| row.constants);
-    near::nearest(name, rows.map(|(known, _)| *known))
+    near::nearest(name, CONSTANTS.iter().map(Constant::name))
 }
 
 /// The number of an error, `EPERM`.

@@ -28,6 +28,8 @@
 //! | `script` | the first line of a script |
 //! | `handover` | what an exec tells the loader |
 //! | `maps` | lines of `/proc/self/maps` |
+//! | `near` | "did you mean" |
+//! | `packed` | texts of the generated tables, without an address in them |
 //! | `own` | the calls that the shim makes for itself |
 //! | `cbpf` | a machine for such filters |
 //! | `blob` | the compiled form of a policy |
@@ -49,9 +51,10 @@ pub mod handover;
 pub mod late;
 pub mod layout;
 pub mod maps;
-mod near;
+pub mod near;
 pub mod nr;
 pub mod own;
+mod packed;
 pub mod paths;
 pub mod regs;
 pub mod script;

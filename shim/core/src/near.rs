@@ -1,21 +1,19 @@
 //! "Did you mean": the known name that is nearest to a mistyped one, without allocating.
 
 /// Names longer than this are not compared; no known name is.
-pub(crate) const LONGEST: usize = 47;
+const LONGEST: usize = 47;
 
 /// The nearest of `names`, if it is near enough to be what somebody meant: one edit for a name of
 /// three letters, two up to seven, three beyond. Of equals the first.
-pub(crate) fn nearest(
-    name: &str,
-    names: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match name.len() {
         0 => return None,
         1..=3 => 1,
         4..=7 => 2,
         _ => 3,
     };
-    let mut best: Option<(u8, &'static str)> = None;
+    let mut best: Option<(u8, &'a str)> = None;
     for known in names {
         if known.len().abs_diff(name.len()) > limit {
             continue;

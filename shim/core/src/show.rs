@@ -83,8 +83,7 @@ pub fn argument<const N: usize>(
 /// The member with this value at the width of the argument.
 fn name_of(set: Set, width: Width, value: u64) -> Option<&'static str> {
     let mask = if width == Width::W32 { 0xffff_ffff } else { u64::MAX };
-    let mut members = set.constants().iter();
-    members.find(|(_, known)| known & mask == value).map(|(name, _)| *name)
+    set.name_at(value, mask)
 }
 
 fn number<const N: usize>(out: &mut Text<N>, arg: &Arg, value: u64) {
@@ -116,7 +115,7 @@ fn flags<const N: usize>(out: &mut Text<N>, set: Set, value: u64) {
     }
     for several in [true, false] {
         for (known, bits) in set.constants() {
-            let fits = (bits.count_ones() > 1) == several && *bits != 0 && rest & bits == *bits;
+            let fits = (bits.count_ones() > 1) == several && bits != 0 && rest & bits == bits;
             if fits {
                 name(out, known);
                 rest &= !bits;
@@ -152,7 +151,7 @@ mod tests {
     fn shown(name: &str, args: [u64; 6]) -> String {
         let known = calls::by_name(name);
         let mut text = Text::<512>::new();
-        call(&mut text, known.map_or(999, |call| call.nr), known, args, &mut Strings);
+        call(&mut text, known.map_or(999, |call| call.nr), known.as_ref(), args, &mut Strings);
         String::from_utf8(text.as_bytes().to_vec()).unwrap()
     }
 

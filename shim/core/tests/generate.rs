@@ -26,9 +26,66 @@ fn check(name: &str, wanted: &str) {
     );
 }
 
-fn strings(list: &[String]) -> String {
-    let quoted: Vec<_> = list.iter().map(|one| format!("{one:?}")).collect();
-    format!("&[{}]", quoted.join(", "))
+/// The texts of a table in one string, each followed by a space. One that is in another is there once.
+#[derive(Default)]
+struct Texts {
+    all: String,
+    places: BTreeMap<String, usize>,
+}
+
+impl Texts {
+    /// Where a text starts, added if need be.
+    fn start(&mut self, text: &str) -> usize {
+        if let Some(start) = self.places.get(text) {
+            return *start;
+        }
+        assert!(!text.contains("  ") && text.trim() == text, "spaces in `{text}`");
+        let whole = format!("{text} ");
+        let mut found = self.all.match_indices(&whole).map(|(at, _)| at);
+        let found = found.find(|at| *at == 0 || self.all.as_bytes()[*at - 1] == b' ');
+        let start = found.unwrap_or(self.all.len());
+        if found.is_none() {
+            self.all += &whole;
+        }
+        self.places.insert(text.to_owned(), start);
+        start
+    }
+
+    /// The arguments of `Place::new`.
+    fn place(&mut self, text: &str) -> String {
+        let start = if text.is_empty() { 0 } else { self.start(text) };
+        format!("{}, {}", small(start), small(text.len()))
+    }
+
+    /// The arguments of `Names::new`.
+    fn names(&mut self, name: &str, others: &[String]) -> String {
+        let all = [&[name.to_owned()], others].concat().join(" ");
+        format!("{}, {}, {}", small(self.start(&all)), tiny(name.len()), tiny(all.len()))
+    }
+
+    /// The string as a constant, in lines.
+    fn constant(&self, name: &str) -> String {
+        let mut text = format!("const {name}: &str = \"");
+        let mut column = usize::MAX;
+        for word in self.all.split_inclusive(' ') {
+            let word = word.replace('\\', "\\\\").replace('"', "\\\"");
+            column = column.saturating_add(word.len());
+            if column > 98 {
+                text += "\\\n    ";
+                column = 4 + word.len();
+            }
+            text += &word;
+        }
+        text + "\";\n"
+    }
+}
+
+fn small(number: usize) -> u16 {
+    u16::try_from(number).expect("the table outgrew its 16-bit numbers")
+}
+
+fn tiny(number: usize) -> u8 {
+    u8::try_from(number).expect("the table outgrew its 8-bit numbers")
 }
 
 fn version(call: &Call) -> String {
@@ -44,11 +101,11 @@ fn version(call: &Call) -> String {
     }
 }
 
-fn policy(place: &str, text: &str) -> String {
+fn policy(place: &str, text: &str, texts: &mut Texts) -> String {
     match (text, text.strip_prefix("complex:")) {
         ("allow", _) => "Allow".to_owned(),
         ("forbid", _) => "Forbid".to_owned(),
-        (_, Some(class)) => format!("Complex({class:?})"),
+        (_, Some(class)) => format!("Complex(p({}))", texts.place(class)),
         _ => panic!("{place}: policy {text}"),
     }
 }
@@ -71,7 +128,7 @@ fn length(call: &Call, text: Option<&str>) -> String {
     }
 }
 
-fn argument(call: &Call, arg: &Arg, sets: &[Set]) -> String {
+fn argument(call: &Call, arg: &Arg, sets: &[Set], texts: &mut Texts) -> String {
     let place = &call.place;
     let set = arg.set.as_ref().map(|name| {
         let found = sets.iter().find(|set| set.name == *name);
@@ -114,114 +171,193 @@ fn argument(call: &Call, arg: &Arg, sets: &[Set]) -> String {
     };
     let set = set.map_or_else(|| "None".to_owned(), |set| format!("Some(Set::{})", set.name));
     let (name, aliases) = arg.names.split_first().expect("an argument has a name");
-    format!("a({name:?}, {}, {width}, {signed}, {kind}, {set})", strings(aliases))
-}
-
-fn call(call: &Call, sets: &[Set]) -> String {
-    let mut text = format!(
-        "    Call {{\n        nr: {}, name: {:?}, aliases: {}, since: {},\n        args: &[",
-        call.nr,
-        call.name,
-        strings(&call.aliases),
-        version(call)
-    );
-    for arg in &call.args {
-        write!(text, "\n            {},", argument(call, arg, sets)).expect("a string grows");
-    }
-    if !call.args.is_empty() {
-        text.push_str("\n        ");
-    }
-    let seed_policy = call.seed_policy.as_deref().map(|old| policy(&call.place, old));
-    let seed_policy = seed_policy.map_or_else(|| "None".to_owned(), |old| format!("Some({old})"));
-    write!(
-        text,
-        "],\n        obsolete: {},\n        ia2: Some(Ia2 {{\n            category: {:?}, policy: {}, \
-         seed_policy: {seed_policy},\n            seed: {:?},\n            reason: {:?},\n        }}),\n    \
-         }},\n",
-        call.gone,
-        call.category,
-        policy(&call.place, &call.policy),
-        call.seed.as_deref().unwrap_or_default(),
-        call.reason,
-    )
-    .expect("a string grows");
-    text
+    let names = texts.names(name, aliases);
+    format!("    a({names}, {width}, {signed}, {kind}, {set}), // {name}\n")
 }
 
 #[test]
 fn the_table_of_calls_is_what_its_source_says() {
     let sets = source::constants();
-    let mut text = format!(
+    let mut texts = Texts::default();
+    let (mut calls, mut args, mut count) = (String::new(), String::new(), 0);
+    for one in source::calls() {
+        let (nr, name, gone) = (small(one.nr as usize), &one.name, one.gone);
+        let own = (small(count), tiny(one.args.len()));
+        let (names, since) = (texts.names(name, &one.aliases), version(&one));
+        writeln!(calls, "    c({nr}, {names}, {since}, {gone}, {own:?}), // {name}")
+            .expect("a string grows");
+        count += one.args.len();
+        writeln!(args, "    // {name}").expect("a string grows");
+        for arg in &one.args {
+            args += &argument(&one, arg, &sets, &mut texts);
+        }
+    }
+    let text = format!(
         "{HEAD} syscalls.in.\n\n\
-         use super::Ia2Policy::{{Allow, Complex, Forbid}};\n\
-         use super::Width::{{W32, W64}};\n\
-         use super::{{Arg, Call, Dir, Ia2, Kind, Len, Version, Width}};\n\
-         use crate::constants::Set;\n\n\
+         use super::Width::{{self, W32, W64}};\n\
+         use super::{{ArgRow, Dir, Kind, Len, Row, Version}};\n\
+         use crate::constants::Set;\n\
+         use crate::packed::Names;\n\n\
          const fn v(major: u8, minor: u8, patch: u8) -> Version {{\n    \
              Version {{ major, minor, patch }}\n}}\n\n\
-         const fn a(\n    name: &'static str,\n    aliases: &'static [&'static str],\n    width: Width,\n    \
-         signed: bool,\n    kind: Kind,\n    set: Option<Set>,\n) -> Arg {{\n    \
-             Arg {{ name, aliases, width, signed, kind, set }}\n}}\n\n\
+         const fn c(\n    nr: u16,\n    start: u16,\n    name: u8,\n    all: u8,\n    \
+         since: Version,\n    obsolete: bool,\n    args: (u16, u8),\n) -> Row {{\n    \
+             Row {{ nr, names: Names::new(start, name, all), since, obsolete, args }}\n}}\n\n\
+         const fn a(\n    start: u16,\n    name: u8,\n    all: u8,\n    width: Width,\n    \
+         signed: bool,\n    kind: Kind,\n    set: Option<Set>,\n) -> ArgRow {{\n    \
+             ArgRow {{ names: Names::new(start, name, all), width, signed, kind, set }}\n}}\n\n\
          /// All calls, sorted by number.\n\
-         pub const CALLS: &[Call] = &[\n"
+         pub(super) const CALLS: &[Row] = &[\n{calls}];\n\n\
+         /// Their arguments.\n\
+         pub(super) const ARGS: &[ArgRow] = &[\n{args}];\n\n\
+         /// The names.\n\
+         pub(super) {}",
+        texts.constant("TEXT")
     );
-    for one in source::calls() {
-        text += &call(&one, &sets);
-    }
-    text += "];\n";
     check("src/calls/table.rs", &text);
 }
 
 #[test]
-fn the_table_of_constants_is_what_its_source_says() {
-    let mut head = format!("{HEAD} constants.in.\n\nuse super::{{Row, Set}};\n\nimpl Set {{\n");
-    let mut text = "}\n\npub(super) const SETS: &[Row] = &[\n".to_owned();
-    let sets = source::constants();
-    for (number, set) in sets.iter().enumerate() {
-        let number = u8::try_from(number).expect("a set has a small number");
-        let Set { name, flags, about, .. } = set;
-        writeln!(head, "    /// {about}.\n    pub const {name}: Self = Self({number});")
-            .expect("a string grows");
+fn the_table_of_ia2_is_what_its_source_says() {
+    let mut texts = Texts::default();
+    let mut rows = String::new();
+    for one in source::calls() {
+        let category = texts.place(&one.category);
+        let now = policy(&one.place, &one.policy, &mut texts);
+        let before = one.seed_policy.as_deref().map(|old| policy(&one.place, old, &mut texts));
+        let before = before.map_or_else(|| "None".to_owned(), |old| format!("Some({old})"));
+        let seed = texts.place(one.seed.as_deref().unwrap_or_default());
+        let reason = texts.place(&one.reason);
         writeln!(
-            text,
-            "    Row {{\n        name: {name:?}, flags: {flags}, about: {about:?},\n        constants: &["
+            rows,
+            "    r({}, p({category}), {now}, {before}, p({seed}), p({reason})), // {}",
+            one.nr, one.name
         )
         .expect("a string grows");
-        for constant in source::members(set, &sets) {
-            writeln!(text, "            ({:?}, {:#x}),", constant.name, constant.value)
-                .expect("a string grows");
-        }
-        text += "        ],\n    },\n";
     }
-    text += "];\n";
-    check("src/constants/table.rs", &(head + &text));
+    let text = format!(
+        "{HEAD} syscalls.in.\n\n\
+         use super::Policy::{{self, Allow, Complex, Forbid}};\n\
+         use super::Row;\n\
+         use crate::packed::Place;\n\n\
+         const fn p(start: u16, len: u16) -> Place {{\n    Place::new(start, len)\n}}\n\n\
+         const fn r(\n    nr: u16,\n    category: Place,\n    policy: Policy,\n    \
+         seed_policy: Option<Policy>,\n    seed: Place,\n    reason: Place,\n) -> Row {{\n    \
+             Row {{ nr, category, policy, seed_policy, seed, reason }}\n}}\n\n\
+         /// One row a call, sorted by number.\n\
+         pub(super) const ROWS: &[Row] = &[\n{rows}];\n\n\
+         /// What the rows say.\n\
+         pub(super) {}",
+        texts.constant("TEXT")
+    );
+    check("src/calls/ia2/table.rs", &text);
 }
 
-fn numbers() -> BTreeMap<String, u32> {
-    source::calls().into_iter().map(|call| (call.name, call.nr)).collect()
+#[test]
+fn the_table_of_constants_is_what_its_source_says() {
+    let (mut texts, mut abouts) = (Texts::default(), Texts::default());
+    let [mut consts, mut rows, mut about_rows, mut constants, mut wide_rows] =
+        [const { String::new() }; 5];
+    let (mut count, mut wide) = (0, Vec::new());
+    let sets = source::constants();
+    for (number, set) in sets.iter().enumerate() {
+        let Set { name, flags, about, .. } = set;
+        writeln!(consts, "    /// {about}.\n    pub const {name}: Self = Self({});", tiny(number))
+            .expect("a string grows");
+        writeln!(about_rows, "    p({}), // {name}", abouts.place(about)).expect("a string grows");
+        let members = source::members(set, &sets);
+        let own = (small(count), small(members.len()));
+        writeln!(rows, "    s({}, {flags}, {own:?}), // {name}", texts.place(name))
+            .expect("a string grows");
+        count += members.len();
+        writeln!(constants, "    // {name}").expect("a string grows");
+        for constant in &members {
+            let (name, value) = (&constant.name, constant.value);
+            let (start, len) = (small(texts.start(name)), tiny(name.len()));
+            let row = if let Ok(value) = u32::try_from(value) {
+                format!("c({start}, {len}, {value:#x})")
+            } else {
+                let known = wide.iter().position(|known| *known == value);
+                let index = known.unwrap_or_else(|| {
+                    wide.push(value);
+                    wide.len() - 1
+                });
+                format!("w({start}, {len}, {index})")
+            };
+            writeln!(constants, "    {row}, // {name}").expect("a string grows");
+        }
+    }
+    for value in wide {
+        writeln!(wide_rows, "    {value:#x},").expect("a string grows");
+    }
+    let text = format!(
+        "{HEAD} constants.in.\n\n\
+         use super::{{Constant, Row, Set}};\n\
+         use crate::packed::Place;\n\n\
+         impl Set {{\n{consts}}}\n\n\
+         const fn p(start: u16, len: u16) -> Place {{\n    Place::new(start, len)\n}}\n\n\
+         const fn s(start: u16, len: u16, flags: bool, members: (u16, u16)) -> Row {{\n    \
+             Row {{ name: Place::new(start, len), flags, members }}\n}}\n\n\
+         const fn c(start: u16, len: u8, value: u32) -> Constant {{\n    \
+             Constant {{ start, len, wide: false, value }}\n}}\n\n\
+         const fn w(start: u16, len: u8, value: u32) -> Constant {{\n    \
+             Constant {{ start, len, wide: true, value }}\n}}\n\n\
+         /// The sets.\n\
+         pub(super) const SETS: &[Row] = &[\n{rows}];\n\n\
+         /// Their members.\n\
+         pub(super) const CONSTANTS: &[Constant] = &[\n{constants}];\n\n\
+         /// The values of more than 32 bits.\n\
+         pub(super) const WIDE: &[u64] = &[\n{wide_rows}];\n\n\
+         /// The names.\n\
+         pub(super) {}\n\
+         /// What each set is for.\n\
+         pub(super) const ABOUT: &[Place] = &[\n{about_rows}];\n\n\
+         /// The words of that.\n\
+         pub(super) {}",
+        texts.constant("TEXT"),
+        abouts.constant("ABOUT_TEXT")
+    );
+    check("src/constants/table.rs", &text);
 }
 
 #[test]
 fn the_table_of_sets_is_what_its_source_says() {
-    let (sets, numbers) = (source::sets(), numbers());
-    let mut text = format!(
-        "{HEAD} sets.in.\n\nuse super::CallSet;\n\n/// All sets, in systemd's order.\n\
-         pub const SETS: &[CallSet] = &[\n"
-    );
+    let (sets, numbers) = (source::sets(), source::numbers());
+    let (mut texts, mut abouts) = (Texts::default(), Texts::default());
+    let [mut rows, mut about_rows, mut members] = [const { String::new() }; 3];
+    let mut count = 0;
     for CallSet { name, about, .. } in &sets {
         let calls = source::flatten(name, &sets, &numbers);
+        let own = (small(count), small(calls.len()));
+        writeln!(rows, "    s({}, {own:?}), // {name}", texts.place(name)).expect("a string grows");
+        writeln!(about_rows, "    p({}), // {name}", abouts.place(about)).expect("a string grows");
+        count += calls.len();
         let calls: Vec<_> = calls.iter().map(u32::to_string).collect();
-        writeln!(
-            text,
-            "    CallSet {{\n        name: {name:?}, about: {about:?},\n        calls: &["
-        )
-        .expect("a string grows");
+        writeln!(members, "    // {name}").expect("a string grows");
         for row in calls.chunks(18) {
-            writeln!(text, "            {},", row.join(", ")).expect("a string grows");
+            writeln!(members, "    {},", row.join(", ")).expect("a string grows");
         }
-        text += "        ],\n    },\n";
     }
-    text += "];\n";
+    let text = format!(
+        "{HEAD} sets.in.\n\n\
+         use super::Row;\n\
+         use crate::packed::Place;\n\n\
+         const fn p(start: u16, len: u16) -> Place {{\n    Place::new(start, len)\n}}\n\n\
+         const fn s(start: u16, len: u16, members: (u16, u16)) -> Row {{\n    \
+             Row {{ name: Place::new(start, len), members }}\n}}\n\n\
+         /// All sets, in systemd's order.\n\
+         pub(super) const SETS: &[Row] = &[\n{rows}];\n\n\
+         /// The numbers of their members.\n\
+         pub(super) const NUMBERS: &[u16] = &[\n{members}];\n\n\
+         /// The names.\n\
+         pub(super) {}\n\
+         /// What each set is for.\n\
+         pub(super) const ABOUT: &[Place] = &[\n{about_rows}];\n\n\
+         /// The words of that.\n\
+         pub(super) {}",
+        texts.constant("TEXT"),
+        abouts.constant("ABOUT_TEXT")
+    );
     check("src/sets/table.rs", &text);
 }
 

@@ -17,21 +17,56 @@
 //! |---|---|
 //! | `span` | a place in a source |
 //! | `diag` | what is wrong with a policy, where, and what to do |
+//! | `render` | that, as one line |
 //! | `source` | where text comes from: files, includes, built-in policies |
 //! | `lex` | tokens |
 //! | `ast` | what was written |
 //! | `parse` | tokens → what was written |
 //! | `check` | what was written → what is meant |
+//! | `load` | the name of a policy → what is meant: all of the above |
 //! | `policy` | what is meant |
 //! | `eval` | what a policy says to one call |
 //! | `assemble` | labels and jumps of classic BPF |
+//! | `half` | a value as two words |
+//! | `condition` | conditions as tests |
 //! | `compile` | what is meant → the two programs |
+//! | `write` | the compiled form as bytes |
 //! | `verify` | the two programs against `eval` |
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+pub mod assemble;
+pub mod ast;
+mod check;
+pub mod compile;
+pub mod condition;
 pub mod diag;
+pub mod eval;
+mod half;
+pub mod lex;
+mod load;
+pub mod parse;
 pub mod policy;
+pub mod render;
+pub mod source;
 pub mod span;
+pub mod verify;
+mod write;
+
+pub use load::load;

@@ -22,15 +22,15 @@ impl Span {
 /// Line and column of a byte in `text`, both from 1; columns count characters.
 #[must_use]
 pub fn line_column(text: &str, at: u32) -> (u32, u32) {
-    let (mut line, mut column) = (1, 1);
+    let (mut line, mut column) = (1u32, 1u32);
     for (index, char) in text.char_indices() {
         if index >= at as usize {
             break;
         }
         if char == '\n' {
-            (line, column) = (line + 1, 1);
+            (line, column) = (line.saturating_add(1), 1);
         } else {
-            column += 1;
+            column = column.saturating_add(1);
         }
     }
     (line, column)

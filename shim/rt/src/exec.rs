@@ -165,11 +165,11 @@ fn execute(block: &Block, call: &Call, list: u64, made: &mut Made) -> i32 {
 }
 
 fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64, i32> {
+    let mut path = [0u8; PATH_MAX];
+    let path_len = usermem::string(call.path, &mut path)?;
     if call.flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(EINVAL);
     }
-    let mut path = [0u8; PATH_MAX];
-    let path_len = usermem::string(call.path, &mut path)?;
     let path = path.get(..path_len).unwrap_or(&[]);
     // The kernel does so in an exec. Before the program is open, or the others would keep it; and only
     // if that is likely to be the last thing this task does.

@@ -9,12 +9,14 @@
 
 #![allow(unsafe_code, reason = "the layers are set once, at boot")]
 
+use crate::abi::errno::ENOSYS;
 use crate::ask::Asking;
 use crate::block::Block;
 use crate::{clone, report, state, stats, sys};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use ia2_core::blob::{Blob, Call, Cause};
+use ia2_core::bpf::X32_BIT;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::SIGSYS;
@@ -85,6 +87,10 @@ pub enum Effect {
 pub fn effect(block: &Block, frame: &Frame) -> Effect {
     let mut asking = Asking::new(block, frame);
     let call = Call { nr: frame.nr(), args: frame.args() };
+    if call.nr >= X32_BIT {
+        // No calls of this architecture; a policy is not asked, nor by the filter.
+        return Effect::Gives(-i64::from(ENOSYS));
+    }
     let strictest = layers()
         .map(|layer| layer.judge(&call, &mut asking))
         .reduce(|strict, next| if next.action < strict.action { next } else { strict });

@@ -152,7 +152,7 @@ fn as_text(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
     let call = calls::by_nr(frame.nr());
     let denied = !verdict.action.lets_through();
     out.str(if denied { "ia2shim: denied " } else { "ia2shim: noted " });
-    show::call(out, frame.nr(), call, frame.args(), &mut Memory);
+    show::call(out, frame.nr(), call.as_ref(), frame.args(), &mut Memory);
     out.str(" -> ");
     action(out, verdict.action);
     if !verdict.reason.is_empty() {
@@ -173,7 +173,7 @@ fn as_text(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
     out.str(", pid ").dec(sys::getpid().unsigned_abs().into());
     if denied {
         out.str("\n  allow ");
-        allowing(out, call, frame, &verdict.cause);
+        allowing(out, call.as_ref(), frame, &verdict.cause);
     }
     out.byte(b'\n');
 }
@@ -192,7 +192,7 @@ fn as_json(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
     out.str(",\"exe\":").json(exe.get(..256).unwrap_or(exe));
     out.str(",\"nr\":").dec(frame.nr().into());
     out.str(",\"sys\":").json(call.map_or("", |call| call.name).as_bytes());
-    show::call(&mut part, frame.nr(), call, frame.args(), &mut Memory);
+    show::call(&mut part, frame.nr(), call.as_ref(), frame.args(), &mut Memory);
     out.str(",\"call\":");
     quoted(out, &part);
     out.str(",\"args\":[");
@@ -221,7 +221,7 @@ fn as_json(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
     out.str(",\"from\":");
     quoted(out, &part);
     part.clear();
-    allowing(&mut part, call, frame, &verdict.cause);
+    allowing(&mut part, call.as_ref(), frame, &verdict.cause);
     out.str(",\"allow\":");
     quoted(out, &part);
     out.str("}\n");

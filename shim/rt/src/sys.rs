@@ -565,6 +565,19 @@ fn filled(call: impl FnOnce(usize) -> i64) -> Result<k::stat, i32> {
     Ok(unsafe { stat.assume_init() })
 }
 
+/// Whether only root and the user of this process can have written an open file: it is a regular one, of
+/// one of them, that neither its group nor others may write.
+///
+/// # Errors
+/// As fstat(2).
+pub fn is_trusted(fd: i32) -> Result<bool, i32> {
+    const TYPE: u32 = 0o170_000;
+    const REGULAR: u32 = 0o100_000;
+    let stat = stat(fd)?;
+    let own = stat.st_uid == 0 || i64::from(stat.st_uid) == call!(__NR_geteuid);
+    Ok(own && stat.st_mode & TYPE == REGULAR && stat.st_mode & 0o022 == 0)
+}
+
 /// Where an open file ends, by lseek(2), which leaves its position there.
 ///
 /// # Errors

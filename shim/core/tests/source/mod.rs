@@ -262,6 +262,11 @@ pub(crate) fn sets() -> Vec<CallSet> {
     sets
 }
 
+/// The number of each call.
+pub(crate) fn numbers() -> BTreeMap<String, u32> {
+    calls().into_iter().map(|call| (call.name, call.nr)).collect()
+}
+
 /// The numbers of the members of a set and of those of the sets in it.
 pub(crate) fn flatten(name: &str, sets: &[CallSet], numbers: &BTreeMap<String, u32>) -> Vec<u32> {
     let set = sets.iter().find(|set| set.name == name).unwrap_or_else(|| panic!("no set {name}"));

@@ -1,0 +1,209 @@
+//! From the name of a policy to the policy: reads a text and everything it includes, then checks.
+
+use crate::ast::{File, Header, Item, ItemKind, Test};
+use crate::check;
+use crate::diag::{Diagnostic, Findings, quote};
+use crate::parse::{self, name_of_table};
+use crate::policy::{Policy, Source};
+use crate::source::{BUILT_IN, COMMAND_LINE, Sources};
+use crate::span::Span;
+use crate::text;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Includes in includes.
+const DEEPEST: usize = 16;
+/// Texts of one policy.
+const MOST: usize = 256;
+/// Bytes of one text: far more than a policy has, far less than places can count.
+const LONGEST: usize = 16 << 20;
+
+/// All texts of a policy, as one.
+#[derive(Debug, Default)]
+pub(crate) struct Program {
+    /// The first line of the first text.
+    pub(crate) header: Option<Header>,
+    /// All items, an included text's at the place of the `include`.
+    pub(crate) items: Vec<Item>,
+    /// The tests of the first text: what others say of themselves need not hold here.
+    pub(crate) tests: Vec<Test>,
+    /// Names whose definition was not understood.
+    pub(crate) broken: Vec<String>,
+    /// Something could not be read: whatever is missing may be there.
+    pub(crate) incomplete: bool,
+    /// The first text comes from a command line.
+    pub(crate) command_line: bool,
+    /// `(above, below)`: which text includes which, at once or through others. Sorted.
+    includes: Vec<(u16, u16)>,
+}
+
+impl Program {
+    /// Whether text `above` includes text `below`.
+    pub(crate) fn includes(&self, above: u16, below: u16) -> bool {
+        self.includes.binary_search(&(above, below)).is_ok()
+    }
+
+    /// Whether there is an `include` in text `file`.
+    pub(crate) fn has_includes(&self, file: u16) -> bool {
+        self.includes.iter().any(|(above, _)| *above == file)
+    }
+
+    /// Makes `includes` speak of everything that is reached.
+    fn close(&mut self) {
+        let mut direct = core::mem::take(&mut self.includes);
+        direct.sort_unstable();
+        direct.dedup();
+        let mut all = Vec::new();
+        for start in 0..u16::try_from(MOST).unwrap_or(u16::MAX) {
+            let mut reached: Vec<u16> = alloc::vec![start];
+            let mut next = 0usize;
+            while let Some(at) = reached.get(next).copied() {
+                next = next.saturating_add(1);
+                for (_, below) in direct.iter().filter(|(above, _)| *above == at) {
+                    if !reached.contains(below) {
+                        reached.push(*below);
+                    }
+                }
+            }
+            all.extend(reached.iter().skip(1).map(|below| (start, *below)));
+        }
+        all.sort_unstable();
+        self.includes = all;
+    }
+}
+
+/// Reads and checks a policy. Gives every finding, the policy unless one of them is an error, and
+/// the texts that the findings point into.
+pub fn load(
+    name: &str,
+    sources: &mut dyn Sources,
+) -> (Option<Policy>, Vec<Diagnostic>, Vec<Source>) {
+    let mut loader = Loader {
+        sources,
+        texts: Vec::new(),
+        ids: Vec::new(),
+        stack: Vec::new(),
+        program: Program::default(),
+        findings: Findings::default(),
+    };
+    loader.first(name);
+    let Loader { texts, mut program, mut findings, .. } = loader;
+    program.close();
+    let policy = check::check(&program, &texts, &mut findings);
+    (policy, findings.sorted(), texts)
+}
+
+struct Loader<'a> {
+    sources: &'a mut dyn Sources,
+    texts: Vec<Source>,
+    /// Of each text.
+    ids: Vec<u128>,
+    /// The texts that are being read, the first one first.
+    stack: Vec<u16>,
+    program: Program,
+    findings: Findings,
+}
+
+impl Loader<'_> {
+    fn first(&mut self, name: &str) {
+        self.program.command_line = name == COMMAND_LINE;
+        let read = match self.sources.read(name, None) {
+            Ok(read) => read,
+            Err(unreadable) => {
+                self.texts.push(Source { name: name.to_owned(), text: String::new() });
+                self.program.incomplete = true;
+                let message = text!("cannot read ", quote(name), ": ", unreadable.why);
+                self.findings.push(Diagnostic::new("E0601", Span::default(), message));
+                return;
+            }
+        };
+        let name = read.name.clone();
+        self.text(read.name, read.text, read.id, |loader, file| {
+            loader.program.header.clone_from(&file.header);
+            loader.program.tests.clone_from(&file.tests);
+            if file.is_table {
+                let name = name_of_table(&name);
+                let header = Header { span: Span::default(), name, version: 1 };
+                loader.program.header = Some(header);
+            } else if file.header.is_none() && !file.headless && !loader.program.command_line {
+                let start = file.items.first().map_or_else(Span::default, |item| item.span);
+                let span = Span { end: start.start, ..start };
+                let message = "a policy begins with `policy NAME version N`".to_owned();
+                loader.findings.push(Diagnostic::new("E0002", span, message));
+            }
+        });
+    }
+
+    /// Parses a text and reads what it includes.
+    fn text(&mut self, name: String, text: String, id: u128, first: impl FnOnce(&mut Self, &File)) {
+        let number = u16::try_from(self.texts.len()).unwrap_or(u16::MAX);
+        let source = Source { name, text };
+        let file = if source.text.len() > LONGEST {
+            let span = Span { file: number, start: 0, end: 0 };
+            let found = Diagnostic::new("E0012", span, "a text of more than 16 MiB".to_owned());
+            self.findings.push(found);
+            self.program.incomplete = true;
+            File { headless: true, ..File::default() }
+        } else {
+            parse::parse(&source.text, number, &mut self.findings)
+        };
+        self.texts.push(source);
+        self.ids.push(id);
+        self.stack.push(number);
+        first(self, &file);
+        self.program.broken.extend(file.broken);
+        for item in file.items {
+            match &item.kind {
+                ItemKind::Include(name) => self.include(&name.text, name.span),
+                ItemKind::Use(name) => self.include(&text!(BUILT_IN, name.text), name.span),
+                _ => self.program.items.push(item),
+            }
+        }
+        self.stack.pop();
+    }
+
+    fn include(&mut self, name: &str, span: Span) {
+        let from = self.texts.get(usize::from(span.file)).map(|source| source.name.clone());
+        let read = match self.sources.read(name, from.as_deref()) {
+            Ok(read) => read,
+            Err(unreadable) => {
+                let mut found = Diagnostic::new(
+                    "E0601",
+                    span,
+                    text!("cannot read ", quote(name), ": ", unreadable.why),
+                );
+                if let Some(short) = name.strip_prefix(BUILT_IN) {
+                    let known = crate::source::POLICIES.iter().map(|(known, _)| *known);
+                    if let Some(known) = ia2_core::near::nearest(short, known) {
+                        found = found.help(text!("did you mean ", quote(known), "?"));
+                    }
+                }
+                return self.fail(found);
+            }
+        };
+        let known = self.ids.iter().zip(0u16..).find(|(id, _)| **id == read.id);
+        if let Some((_, known)) = known {
+            if self.stack.contains(&known) {
+                let message = text!(quote(name), " is being read already: it would include itself");
+                return self.fail(Diagnostic::new("E0602", span, message));
+            }
+            // A second time adds nothing.
+            self.program.includes.push((span.file, known));
+            return;
+        }
+        if self.stack.len() >= DEEPEST || self.texts.len() >= MOST {
+            let message = "too many includes".to_owned();
+            let help = "at most 16 in one another, and 256 texts in all";
+            return self.fail(Diagnostic::new("E0603", span, message).help(help));
+        }
+        let number = u16::try_from(self.texts.len()).unwrap_or(u16::MAX);
+        self.program.includes.push((span.file, number));
+        self.text(read.name, read.text, read.id, |_, _| {});
+    }
+
+    fn fail(&mut self, found: Diagnostic) {
+        self.program.incomplete = true;
+        self.findings.push(found);
+    }
+}
