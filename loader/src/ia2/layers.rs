@@ -1,12 +1,86 @@
 //! Policies as they are given on a command line: built-in ones by name, files by path.
 
+use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
 use ia2_boot::built_in;
 use ia2_core::blob::{self, Blob};
-use ia2_policy::diag::Severity;
-use ia2_policy::source::{self, Sources, Text, Unreadable};
+use ia2_policy::compile::{Compiled, compile};
+use ia2_policy::diag::{Diagnostic, Severity};
+use ia2_policy::policy::{Policy, Source};
+use ia2_policy::source::{self, BUILT_IN, Sources, Text, Unreadable};
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::os::unix::fs::MetadataExt;
+
+/// A policy that was read, with what there is to say about it.
+pub(crate) struct Loaded {
+    /// `None` if there are errors.
+    pub(crate) policy: Option<Policy>,
+    pub(crate) findings: Vec<Diagnostic>,
+    pub(crate) sources: Vec<Source>,
+    /// It is no text, but was compiled before.
+    compiled: Option<Vec<u8>>,
+}
+
+/// Reads a policy: a built-in one by its name, or a file. A `test` is put behind its text.
+pub(crate) fn load(name: &str, test: Option<&str>) -> Loaded {
+    let mut files = Files { test: test.map(str::to_owned), ..Files::default() };
+    let built_in = !name.contains(['/', '.']);
+    let full = if built_in { format!("{BUILT_IN}{name}") } else { name.to_owned() };
+    let (policy, findings, sources) = ia2_policy::load(&full, &mut files);
+    Loaded { policy, findings, sources, compiled: files.compiled }
+}
+
+impl Loaded {
+    /// Compiles it; what is wrong is added to the findings.
+    pub(crate) fn compile(&mut self) -> Option<Compiled> {
+        match compile(self.policy.as_ref()?) {
+            Ok(compiled) => {
+                self.findings.extend(compiled.warnings.iter().cloned());
+                Some(compiled)
+            }
+            Err(findings) => {
+                self.findings.extend(findings);
+                None
+            }
+        }
+    }
+
+    /// The policy, or what is wrong with it, drawn on stderr.
+    pub(crate) fn or_draw(&self) -> Option<&Policy> {
+        if self.policy.is_none() {
+            let errors = self.findings.iter().filter(|one| one.severity == Severity::Error);
+            errors.for_each(|one| eprintln!("{}", draw(one, &self.sources)));
+        }
+        self.policy.as_ref()
+    }
+}
+
+/// Draws a finding as rustc does.
+pub(crate) fn draw(finding: &Diagnostic, sources: &[Source]) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group =
+        level.primary_title(&finding.message).id(finding.code.0).elements([] as [Element<'_>; 0]);
+    let primary = core::iter::once((finding.span, finding.label.as_str(), AnnotationKind::Primary));
+    let related = finding.related.iter();
+    let related = related.map(|(span, label)| (*span, label.as_str(), AnnotationKind::Context));
+    for (span, label, kind) in primary.chain(related) {
+        let Some(source) = sources.get(usize::from(span.file)) else { continue };
+        let range = span.start as usize..(span.end as usize).min(source.text.len());
+        let annotation = kind.span(range).label(label);
+        group =
+            group.element(Snippet::source(&source.text).path(&source.name).annotation(annotation));
+    }
+    if !finding.help.is_empty() {
+        group = group.element(Level::HELP.message(&finding.help));
+    }
+    let styled = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
+}
 
 /// The compiled form of a policy; what is wrong with it is said on stderr. `base` has none.
 ///
@@ -24,9 +98,8 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
             "no policy {name}: there are base, {known}; a file's name has a . or a / in it"
         ));
     }
-    let mut files = Files::default();
-    let (policy, mut findings, sources) = ia2_policy::load(name, &mut files);
-    if let Some(bytes) = files.compiled {
+    let mut loaded = load(name, None);
+    if let Some(bytes) = loaded.compiled {
         return match Blob::parse(&bytes) {
             Ok(_) => Ok(Some(bytes)),
             Err(damage) => {
@@ -34,17 +107,10 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
             }
         };
     }
-    let compiled = policy.map(|policy| ia2_policy::compile::compile(&policy));
-    let blob = match compiled {
-        Some(Ok(compiled)) => Some(compiled.blob),
-        Some(Err(more)) => {
-            findings.extend(more);
-            None
-        }
-        None => None,
-    };
-    for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        eprintln!("{}", ia2_policy::render::line(finding, &sources));
+    let blob = loaded.compile().map(|compiled| compiled.blob);
+    if blob.is_none() {
+        let errors = loaded.findings.iter().filter(|one| one.severity == Severity::Error);
+        errors.for_each(|one| eprintln!("{}", draw(one, &loaded.sources)));
     }
     blob.map(Some).ok_or(format!("{name}: the policy has errors"))
 }
@@ -54,12 +120,23 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
 pub(crate) struct Files {
     /// The first file was no text, but a compiled policy.
     compiled: Option<Vec<u8>>,
+    /// A unit test to put behind the first text.
+    test: Option<String>,
+}
+
+impl Files {
+    fn with_test(&mut self, mut text: Text) -> Text {
+        if let Some(test) = self.test.take() {
+            text.text.push_str(&format!("\n#? {test}\n"));
+        }
+        text
+    }
 }
 
 impl Sources for Files {
     fn read(&mut self, name: &str, from: Option<&str>) -> Result<Text, Unreadable> {
         if let Some(text) = source::built_in(name) {
-            return Ok(text);
+            return Ok(self.with_test(text));
         }
         let path = source::join(from, name);
         let unreadable = |error: std::io::Error| match error.kind() {
@@ -83,7 +160,7 @@ impl Sources for Files {
         }
         let id = u128::from(data.dev()) << 64 | u128::from(data.ino());
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Text { name: path, id, text }),
+            Ok(text) => Ok(self.with_test(Text { name: path, id, text })),
             Err(_) => Err(Unreadable::new("it is not UTF-8")),
         }
     }

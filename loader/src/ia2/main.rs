@@ -4,11 +4,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+mod ask;
 mod cache;
+mod check;
+mod compile;
+mod diff;
+mod explain;
 mod file;
 mod layers;
+mod list;
 mod process;
 mod run;
 mod sites;
@@ -26,6 +32,25 @@ struct Arguments {
 enum Command {
     /// Start a program under the shim, from its first instruction.
     Run(run::Arguments),
+    /// Check policies: errors, warnings, sizes.
+    Check(check::Arguments),
+    /// Show who enforces each rule of a policy, and against whom that holds.
+    Explain(explain::Arguments),
+    /// Ask a policy about a call, or run its own tests.
+    Test(ask::Arguments),
+    /// Show which calls two policies treat differently.
+    Diff(diff::Arguments),
+    /// Write a policy in its compiled form, or its filter.
+    Compile(compile::Arguments),
+    /// List calls, sets, constants, actions, built-in policies.
+    List(list::Arguments),
+    /// Write the completions of a shell to standard output.
+    Completions {
+        /// Which one.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to standard output.
+    Man,
     /// Show which SYSCALL instructions of ELF files can be rewritten, in which form, and why the
     /// others are left alone.
     Sites(sites::Arguments),
@@ -59,6 +84,19 @@ fn main() -> ExitCode {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let done = match arguments.command {
         Command::Run(arguments) => return run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments, &mut out),
+        Command::Explain(arguments) => explain::run(&arguments, &mut out),
+        Command::Test(arguments) => ask::run(&arguments, &mut out),
+        Command::Diff(arguments) => diff::run(&arguments, &mut out),
+        Command::Compile(arguments) => compile::run(&arguments, &mut out),
+        Command::List(arguments) => list::run(&arguments, &mut out),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "ia2", &mut out);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut out).map(|()| ExitCode::SUCCESS)
+        }
         Command::Sites(arguments) => sites::run(&arguments, &mut out),
         Command::Cache(arguments) => cache::run(&arguments, &mut out),
         Command::Stats { files } => stats::run(&files, &mut out),
