@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "the ioctls of terminals and setsid have no safe form in std")]
 
-use crate::run::{End, interest, poll, tail, wait};
+use crate::run::{End, as_from_a_terminal, interest, poll, tail, wait};
 use core::time::Duration;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -58,6 +58,7 @@ impl Terminal {
             });
         }
         // The command is dropped here, and with it this process's descriptors of the slave.
+        as_from_a_terminal();
         Ok(Self { child: command.spawn()?, master, seen: String::new(), at: 0 })
     }
 

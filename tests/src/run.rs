@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::Instant;
 
 /// How a process ended.
@@ -153,9 +154,22 @@ pub(crate) fn poll(fds: &mut [libc::pollfd], deadline: Instant) -> io::Result<bo
     }
 }
 
+/// What is started from here on ignores no signal that a terminal sends, whoever started the tests: nohup
+/// and the background of a script ignore some, and that is inherited.
+pub(crate) fn as_from_a_terminal() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: the default action is no function.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    });
+}
+
 /// Starts `command` in a process group of its own, so that it can be ended with all it started, and
 /// without core dumps.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    as_from_a_terminal();
     // SAFETY: setrlimit is async-signal-safe and touches only its argument.
     unsafe {
         command.pre_exec(|| {

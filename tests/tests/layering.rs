@@ -76,7 +76,12 @@ fn rt_depends_on_core_and_kernel_constants() {
 
 #[test]
 fn boot_depends_on_the_crates_below_it() {
-    only("ia2-boot", &["ia2-core", "ia2-plan", "ia2-rt", "linux-raw-sys"]);
+    only("ia2-boot", &["ia2-core", "ia2-plan", "ia2-policy", "ia2-rt", "linux-raw-sys"]);
+}
+
+#[test]
+fn policy_depends_on_core() {
+    only("ia2-policy", &["ia2-core"]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use ia2_core::blob::Blob;
+use ia2_policy::listing::{Machine, c_array, listing};
 
 use crate::layers;
 
@@ -15,6 +17,10 @@ enum Emit {
     Blob,
     /// The filter alone: 8 bytes an instruction, as seccomp(2) takes it.
     Bpf,
+    /// The filter, for people to read.
+    Pfc,
+    /// The filter as an array in C.
+    C,
 }
 
 /// Which filter.
@@ -34,7 +40,7 @@ pub(crate) struct Arguments {
     /// What to write.
     #[arg(long, value_enum, default_value = "blob")]
     emit: Emit,
-    /// For --emit bpf.
+    /// Which of the two filters.
     #[arg(long, value_enum, default_value = "strict")]
     shape: Shape,
     /// Where to; standard output without it.
@@ -49,10 +55,18 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     let (Some(_), Some(compiled)) = (loaded.or_draw(), compiled) else {
         return Ok(ExitCode::from(2));
     };
-    let bytes = match (arguments.emit, arguments.shape) {
-        (Emit::Blob, _) => compiled.blob,
-        (Emit::Bpf, Shape::Strict) => filter(&compiled.strict),
-        (Emit::Bpf, Shape::Inspected) => filter(&compiled.inspected),
+    let insns = match arguments.shape {
+        Shape::Strict => &compiled.strict,
+        Shape::Inspected => &compiled.inspected,
+    };
+    let bytes = match arguments.emit {
+        Emit::Pfc => {
+            let blob = Blob::parse(&compiled.blob).ok();
+            listing(insns, Machine::Kernel(blob.as_ref())).into_bytes()
+        }
+        Emit::Blob => compiled.blob,
+        Emit::Bpf => filter(insns),
+        Emit::C => c_array(insns, "filter").into_bytes(),
     };
     match &arguments.output {
         None => out.write_all(&bytes)?,

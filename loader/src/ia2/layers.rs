@@ -1,7 +1,6 @@
 //! Policies as they are given on a command line: built-in ones by name, files by path.
 
 use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
-use ia2_boot::built_in;
 use ia2_core::blob::{self, Blob};
 use ia2_policy::compile::{Compiled, compile};
 use ia2_policy::diag::{Diagnostic, Severity};
@@ -90,11 +89,10 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
     if name == "base" {
         return Ok(None);
     }
-    if !name.contains(['/', '.']) {
-        let blob = built_in::blob(name).map(<[u8]>::to_vec);
-        let names: Vec<&str> = source::POLICIES.iter().map(|row| row.0).collect();
-        let known = names.join(", ");
-        return blob.map(Some).ok_or(format!(
+    if !name.contains(['/', '.']) && !source::POLICIES.iter().any(|row| row.0 == name) {
+        let known: Vec<&str> = source::POLICIES.iter().map(|row| row.0).collect();
+        let known = known.join(", ");
+        return Err(format!(
             "no policy {name}: there are base, {known}; a file's name has a . or a / in it"
         ));
     }

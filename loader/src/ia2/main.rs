@@ -10,6 +10,7 @@ mod ask;
 mod cache;
 mod check;
 mod compile;
+mod convert;
 mod diff;
 mod explain;
 mod file;
@@ -42,6 +43,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Write a policy in its compiled form, or its filter.
     Compile(compile::Arguments),
+    /// Convert policies of other programs, and tell what could not be converted.
+    Convert(convert::Arguments),
     /// List calls, sets, constants, actions, built-in policies.
     List(list::Arguments),
     /// Write the completions of a shell to standard output.
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => ask::run(&arguments, &mut out),
         Command::Diff(arguments) => diff::run(&arguments, &mut out),
         Command::Compile(arguments) => compile::run(&arguments, &mut out),
+        Command::Convert(arguments) => convert::run(&arguments, &mut out),
         Command::List(arguments) => list::run(&arguments, &mut out),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "ia2", &mut out);

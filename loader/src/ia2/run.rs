@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use ia2_core::handover::{CONFIG_FD, Handover, LAYERS, LOADER_FD, PARTS_AT, next_part};
+use ia2_core::handover::{
+    CONFIG_FD, Handover, LAYERS, LOADER_FD, MOST_LAYERS, PARTS_AT, next_part,
+};
 use ia2_core::text::Text;
 use ia2_core::{elf, script};
 
@@ -280,8 +282,8 @@ fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
     let compiled = arguments.policy.iter().map(|name| crate::layers::compiled(name));
     let layers: Result<Vec<_>, _> = compiled.filter_map(Result::transpose).collect();
     match layers {
-        Ok(layers) if layers.len() > ia2_rt::policy::MAX => {
-            Err(Failure(REFUSED, format!("-p: more than {} policies", ia2_rt::policy::MAX)))
+        Ok(layers) if layers.len() > MOST_LAYERS => {
+            Err(Failure(REFUSED, format!("-p: more than {} policies", MOST_LAYERS)))
         }
         Ok(layers) => Ok(layers),
         Err(reason) => Err(Failure(REFUSED, format!("-p: {reason}"))),

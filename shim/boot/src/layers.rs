@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr;
 use ia2_core::blob::{self, Blob};
-use ia2_core::handover::{CONFIG_FD, PARTS_AT, next_part, number};
+use ia2_core::handover::{CONFIG_FD, MOST_LAYERS, PARTS_AT, next_part, number};
 use ia2_core::text::Text as Line;
 use ia2_policy::diag::Severity;
 use ia2_policy::source::{self, Sources, Text, Unreadable};
@@ -50,7 +50,7 @@ impl Layers {
     fn new(compiled: Vec<Vec<u8>>) -> Result<Self, GiveUp> {
         match compiled.len() {
             0 => Ok(Self::None),
-            1..=policy::MAX => Ok(Self::Compiled(compiled)),
+            1..=MOST_LAYERS => Ok(Self::Compiled(compiled)),
             _ => Err(GiveUp { what: "IA2_POLICY: more than eight policies", errno: 0 }),
         }
     }

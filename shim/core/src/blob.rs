@@ -497,8 +497,12 @@ impl<'a> Blob<'a> {
         }
     }
 
-    /// Whether the shim judges call `nr` before it is made; `filtered` if the kernel has the filter as
-    /// well, and can be left alone with what numbers decide.
+    /// Whether call `nr` must come to the shim before it is made; `filtered` if the kernel has the filter
+    /// as well, and can be left alone with what numbers decide.
+    ///
+    /// A call that comes to the shim for another reason must be judged if it is slow without a filter:
+    /// where the shim passes it on, the kernel does not judge what is the shim's own
+    /// ([`crate::own`]).
     #[must_use]
     pub fn is_slow(&self, nr: u32, filtered: bool) -> bool {
         let (bitmap, beyond) = match filtered {

@@ -18,6 +18,9 @@ pub const PARTS_AT: u64 = 16 << 10;
 /// Name of the setting that says how many bytes each policy has, in decimal, separated by commas.
 pub const LAYERS: &[u8] = b"IA2_INTERNAL_LAYERS";
 
+/// Most policies in force at once.
+pub const MOST_LAYERS: usize = 8;
+
 /// Where the part begins that follows `len` bytes at `at`.
 #[must_use]
 pub const fn next_part(at: u64, len: u64) -> u64 {

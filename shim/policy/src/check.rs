@@ -5,7 +5,7 @@
 //! | constants and sets, in the order in which they stand | `names` |
 //! | `default`, `unknown`, `baseline`, `mode` | `settings` |
 //! | which rule each call has | `rank` |
-//! | each rule's condition, for each of its calls | `rules`, `condition`, `number` |
+//! | each rule's condition, for each of its calls | `rules`, `condition`, `list`, `number`, `lookup` |
 //! | `files` items and path patterns | `files` |
 //! | `#?` lines | `tests` |
 //! | what a policy should not forget | `lint` |
@@ -16,6 +16,8 @@
 mod condition;
 mod files;
 mod lint;
+mod list;
+mod lookup;
 mod names;
 mod number;
 mod rank;

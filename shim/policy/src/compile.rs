@@ -29,6 +29,13 @@
 //! | asked | trap | allow |
 //! | kill, trap, trace | the same | the same |
 //!
+//! # Who looks first
+//!
+//! The shim judges a call before the kernel does if it can be asked about, logged, emulated, traced or
+//! killed, or is refused in any case, for then it can tell of it; and if it gets the call anyway. What is
+//! otherwise allowed or refused with an errno takes the fast way, and the kernel decides. So the shim must
+//! judge what it gets on other ways too, for at `args` and `raw` the kernel may let it pass.
+//!
 //! # The size of things
 //!
 //! Nothing here recurses deeper than [`condition::DEPTH`], and neither machine takes more than 4096
@@ -77,14 +84,14 @@ pub struct Compiled {
 /// Compiles a policy, and compares what came out of it with [`crate::eval`].
 ///
 /// # Errors
-/// What makes it impossible; with E0699, an error of this compiler.
+/// What makes it impossible; with E0899, an error of this compiler.
 pub fn compile(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> {
     let compiled = compile_unverified(policy)?;
     match verify::verify(policy, &compiled) {
         Ok(()) => Ok(compiled),
         Err(difference) => Err(alloc::vec![Diagnostic {
             help: text!("nothing is enforced; please report this policy"),
-            ..error("E0699", difference.span, text!("internal error: ", difference.what))
+            ..error("E0899", difference.span, text!("internal error: ", difference.what))
         }]),
     }
 }
@@ -97,7 +104,7 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
     let too_deep =
         policy.rules.iter().filter(|rule| !condition::fits(&rule.when, condition::DEPTH));
     let mut errors: Vec<Diagnostic> = too_deep
-        .map(|rule| error("E0602", rule.span, text!("the condition is nested too deeply")))
+        .map(|rule| error("E0802", rule.span, text!("the condition is nested too deeply")))
         .collect();
     if !errors.is_empty() {
         return Err(errors);
@@ -107,10 +114,10 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
     let mut kernel = Kernel { policy, coder: Coder::default(), exec: lets_exec(policy) };
     let (strict, inspected) = kernel.starts(&mut shim);
     if shim.coder.failed || kernel.coder.failed {
-        errors.push(error("E0603", Span::default(), text!("a value is too complex")));
+        errors.push(error("E0803", Span::default(), text!("a value is too complex")));
     }
     if shim.verdicts.len() >= VERDICTS {
-        errors.push(error("E0604", Span::default(), text!("there are too many rules")));
+        errors.push(error("E0804", Span::default(), text!("there are too many rules")));
     }
     let strict = kernel.coder.graph.assemble(strict);
     let inspected = kernel.coder.graph.assemble(inspected);
@@ -125,13 +132,13 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
         let size = text!("the ", name, " has ", decimal(len), " instructions, of at most ", most);
         let found = Diagnostic {
             help: text!("let calls share a rule, or give lists of values as ranges"),
-            ..error("E0601", Span::default(), size)
+            ..error("E0801", Span::default(), size)
         };
         match len {
             _ if len > cbpf::MAX => errors.push(found),
             _ if len > LARGE => warnings.push(Diagnostic {
                 severity: Severity::Warning,
-                code: Code("W0601"),
+                code: Code("W0801"),
                 ..found
             }),
             _ => {}
@@ -144,8 +151,8 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
         strict: &strict,
         inspected: &inspected,
         shim: &program,
-        slow: shim.slow(|class| class.is_slow),
-        slow_alone: shim.slow(|class| !class.is_plain),
+        slow: shim.slow(|nr, class| class.is_slow || (!class.is_plain && nr::is_inspected(nr))),
+        slow_alone: shim.slow(|_, class| !class.is_plain),
         verdicts: &shim.verdicts,
         asks: &shim.asks,
     };
@@ -409,10 +416,10 @@ impl<'a> Shim<'a> {
     }
 
     /// Numbers of a kind: a bit for each, and one for all that have none.
-    fn slow(&mut self, is: impl Fn(Class) -> bool) -> write::Numbers {
+    fn slow(&mut self, is: impl Fn(u32, Class) -> bool) -> write::Numbers {
         let mut numbers = write::Numbers::default();
         for nr in 0..TABLE_NUMBERS as u32 {
-            if is(self.class(nr)) {
+            if is(nr, self.class(nr)) {
                 numbers.add(nr);
             }
         }
@@ -421,7 +428,7 @@ impl<'a> Shim<'a> {
             .into_iter()
             .filter(|nr| u64::from(*nr) >= TABLE_NUMBERS)
             .chain([TABLE_NUMBERS as u32])
-            .any(|nr| is(self.class(nr)));
+            .any(|nr| is(nr, self.class(nr)));
         numbers
     }
 }

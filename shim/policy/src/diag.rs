@@ -90,14 +90,17 @@ impl Findings {
     /// One more, unless it was said of the same place before.
     pub fn push(&mut self, found: Diagnostic) {
         self.errors |= found.severity == Severity::Error;
+        // An error is not lost because of warnings; of each there are at most so many.
+        let same = self.all.iter().filter(|old| old.severity == found.severity).count();
+        if same >= MOST && self.left_out {
+            return;
+        }
         let is_same = |old: &Diagnostic| {
             old.code == found.code && old.span == found.span && old.message == found.message
         };
         if self.all.iter().any(is_same) {
             return;
         }
-        // An error is not lost because of warnings; of each there are at most so many.
-        let same = self.all.iter().filter(|old| old.severity == found.severity).count();
         match same < MOST {
             true => self.all.push(found),
             false => self.left_out = true,

@@ -168,10 +168,10 @@ impl Lexer<'_> {
         };
         let start = self.at.saturating_add(at);
         let span = span(self.file, start, start.saturating_add(char.len_utf8()));
-        let message = "a character that shows nothing, or turns the direction of text";
+        let message = "an invisible character, or one that reverses text";
         self.findings.push(
             Diagnostic::new("E0006", span, message.into())
-                .help("the policy would not look like what it means: remove it"),
+                .help("the policy does not look like what it means: remove it"),
         );
     }
 
@@ -296,10 +296,11 @@ impl Lexer<'_> {
         }
         let found = self.text.get(start..self.at).unwrap_or_default();
         let help = match found {
+            "/" if self.peek(0).is_some_and(is_word) => "a path stands between `\"`",
             "+" | "*" | "/" | "%" => {
                 "there is no arithmetic here, only bits: `&`, `|`, `^`, `<<`, `~`"
             }
-            "'" => "a text stands between `\"`",
+            _ if found.starts_with('\'') => "a text stands between `\"`",
             "\\" if self.quoted => "inside of a table, a text stands between `\\\"`",
             _ if found.starts_with('/') => "a comment begins with `#`, a path stands between `\"`",
             _ => "",
@@ -331,7 +332,7 @@ impl Lexer<'_> {
         }
         let span = self.span(start);
         self.findings.push(
-            Diagnostic::new("E0003", span, "a text without an end".into())
+            Diagnostic::new("E0003", span, "this text has no end".into())
                 .help("it ends in the line in which it begins, with `\"`"),
         );
         Kind::Bad

@@ -5,7 +5,7 @@
 //!            │                    │           │          │
 //!            └── Diagnostic ◄─────┘        eval ◄─ verify ┘
 //! ```
-//! A policy is text; [`check`] resolves its names and types against the table of calls and gives a
+//! A policy is text; [`load()`] resolves its names and types against the table of calls and gives a
 //! [`policy::Policy`]. What that means is said once, by [`eval`]. [`compile`] makes two programs of
 //! classic BPF from it: one for the kernel, which decides everything that numbers and scalars decide, and
 //! one for the shim, which decides all of it; [`verify`] compares both with `eval` at every boundary.
@@ -18,6 +18,7 @@
 //! | `span` | a place in a source |
 //! | `diag` | what is wrong with a policy, where, and what to do |
 //! | `render` | that, as one line |
+//! | `codes` | what each finding means, at more length |
 //! | `source` | where text comes from: files, includes, built-in policies |
 //! | `lex` | tokens |
 //! | `ast` | what was written |
@@ -54,12 +55,15 @@ extern crate std;
 pub mod assemble;
 pub mod ast;
 mod check;
+pub mod codes;
 pub mod compile;
 pub mod condition;
+pub mod cost;
 pub mod diag;
 pub mod eval;
 mod half;
 pub mod lex;
+pub mod listing;
 mod load;
 pub mod parse;
 pub mod policy;

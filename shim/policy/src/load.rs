@@ -16,6 +16,8 @@ use alloc::vec::Vec;
 const DEEPEST: usize = 16;
 /// Texts of one policy.
 const MOST: usize = 256;
+/// Includes of one policy, with those of texts that are there already.
+const OFTEN: usize = 1024;
 /// Bytes of one text: far more than a policy has, far less than places can count.
 const LONGEST: usize = 16 << 20;
 
@@ -83,6 +85,7 @@ pub fn load(
         sources,
         texts: Vec::new(),
         ids: Vec::new(),
+        includes: 0,
         stack: Vec::new(),
         program: Program::default(),
         findings: Findings::default(),
@@ -99,6 +102,8 @@ struct Loader<'a> {
     texts: Vec<Source>,
     /// Of each text.
     ids: Vec<u128>,
+    /// How many includes there were.
+    includes: usize,
     /// The texts that are being read, the first one first.
     stack: Vec<u16>,
     program: Program,
@@ -164,6 +169,10 @@ impl Loader<'_> {
     }
 
     fn include(&mut self, name: &str, span: Span) {
+        self.includes = self.includes.saturating_add(1);
+        if self.includes > OFTEN {
+            return self.fail(too_many(span));
+        }
         let from = self.texts.get(usize::from(span.file)).map(|source| source.name.clone());
         let read = match self.sources.read(name, from.as_deref()) {
             Ok(read) => read,
@@ -185,7 +194,7 @@ impl Loader<'_> {
         let known = self.ids.iter().zip(0u16..).find(|(id, _)| **id == read.id);
         if let Some((_, known)) = known {
             if self.stack.contains(&known) {
-                let message = text!(quote(name), " is being read already: it would include itself");
+                let message = text!(quote(name), " includes itself");
                 return self.fail(Diagnostic::new("E0602", span, message));
             }
             // A second time adds nothing.
@@ -193,9 +202,7 @@ impl Loader<'_> {
             return;
         }
         if self.stack.len() >= DEEPEST || self.texts.len() >= MOST {
-            let message = "too many includes".to_owned();
-            let help = "at most 16 in one another, and 256 texts in all";
-            return self.fail(Diagnostic::new("E0603", span, message).help(help));
+            return self.fail(too_many(span));
         }
         let number = u16::try_from(self.texts.len()).unwrap_or(u16::MAX);
         self.program.includes.push((span.file, number));
@@ -206,4 +213,10 @@ impl Loader<'_> {
         self.program.incomplete = true;
         self.findings.push(found);
     }
+}
+
+fn too_many(span: Span) -> Diagnostic {
+    let message = "too many includes".to_owned();
+    let help = "at most 16 in one another, 256 texts, and 1024 includes in all";
+    Diagnostic::new("E0603", span, message).help(help)
 }

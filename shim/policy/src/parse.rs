@@ -14,28 +14,26 @@
 //! selectors = selector { "," selector } ;
 //! selector = [ "?" ] ( WORD | SET ) | "#" NUMBER ;
 //! body     = action | "1" | "0" | expr [ "then" action ] [ "else" action ] ;
-//! action   = ( "allow" | "deny" | "errno" ( WORD | NUMBER ) | "kill_process" | "kill_thread"
-//!          | "trap" [ NUMBER ] | "trace" NUMBER | "emulate" ) { "log" | TEXT } ;
 //! test     = "#?" selector "(" [ bits { "," bits } ] ")" "->" action ;
 //! table    = "{" { "{" TEXT "," TEXT "}" [ "," ] } "}" [ ";" ] ;
 //! ```
-//! Expressions are in [`expr`]. No word is reserved: `mode` begins an item, and is an argument of
-//! `open`, because an item and a name in a rule are followed by different things.
+//! Actions are in `action`, expressions in `expr`. No word is reserved: `mode` begins an item and is an
+//! argument of `open`, for an item and a name in a rule are followed by different things.
 //!
 //! After a mistake everything is skipped up to what looks like the next item: the first token of a line
 //! that is the word of an item or a selector before `:` or `,`. Inside of brackets that is not enough,
 //! for a list goes over lines; there the line must also not be indented further than the item.
 
+mod action;
 mod expr;
 mod table;
 
 pub(crate) use table::name_of as name_of_table;
 
 use crate::ast::{
-    Action, Body, ConstValue, Expr, File, Header, Item, ItemKind, Name, Rule, Selector,
-    SelectorKind, Test, Verb,
+    Body, ConstValue, Expr, File, Header, Item, ItemKind, Name, Rule, Selector, SelectorKind, Test,
 };
-use crate::diag::{Diagnostic, Findings, decimal, quote};
+use crate::diag::{Diagnostic, Findings, quote};
 use crate::lex::{self, Kind, Token};
 use crate::span::Span;
 use crate::text;
@@ -43,26 +41,12 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::Version;
-use ia2_core::{calls, constants, near};
+use ia2_core::{calls, near};
 
 /// The words that begin an item.
 const ITEMS: &[&str] = &[
     "baseline", "default", "unknown", "mode", "include", "use", "const", "set", "files",
     "override", "policy", "net", "layer", "require",
-];
-
-/// The words that begin an action.
-pub(crate) const VERBS: &[&str] = &[
-    "allow",
-    "deny",
-    "errno",
-    "kill_process",
-    "kill_thread",
-    "trap",
-    "trace",
-    "emulate",
-    "notify",
-    "broker",
 ];
 
 /// More brackets in brackets nobody reads, and recursion has an end.
@@ -233,7 +217,12 @@ impl<'a> Parser<'a> {
             _ => "",
         };
         let message = text!("expected ", wanted, ", found ", self.shown(token));
-        self.report(Diagnostic::new("E0010", token.span, message).help(help))
+        let span = match token.kind {
+            // Not the empty line behind the last one.
+            Kind::End if self.at > 0 => Span { start: self.last().end, ..self.last() },
+            _ => token.span,
+        };
+        self.report(Diagnostic::new("E0010", span, message).help(help))
     }
 
     fn not_in_this_version(&mut self, span: Span, what: &str) -> Failed {
@@ -259,8 +248,18 @@ impl<'a> Parser<'a> {
             let first = self.peek().span;
             match self.item(all) {
                 Ok(kind) => {
-                    all.items.push(Item { span: first.to(self.last()), kind });
+                    let item = Item { span: first.to(self.last()), kind };
                     self.take_if(";");
+                    if !self.goes_wrong() {
+                        all.items.push(item);
+                        continue;
+                    }
+                    let Failed = self.unexpected("the end of the item");
+                    // What a definition defines is known all the same.
+                    if !matches!(item.kind, ItemKind::Rule(_)) {
+                        all.items.push(item);
+                    }
+                    self.recover(self.at);
                 }
                 Err(Failed) => self.recover(start),
             }
@@ -287,6 +286,18 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Whether something that is no item stands behind one, in the same line.
+    fn goes_wrong(&self) -> bool {
+        let token = self.peek();
+        let word = self.word_ahead(0);
+        let is_item = match (token.kind, self.ahead(1).kind) {
+            (Kind::Word | Kind::Set | Kind::CallNumber(_), Kind::Sign(":" | ",")) => true,
+            (Kind::Word, _) => ITEMS.contains(&word),
+            (kind, _) => matches!(kind, Kind::End | Kind::Sign("?")),
+        };
+        token.indent.is_none() && !is_item
+    }
+
     fn begins_item(&self, depth: u32, indent: u32) -> bool {
         let token = self.peek();
         let Some(here) = token.indent else { return false };
@@ -301,7 +312,11 @@ impl<'a> Parser<'a> {
         };
         match token.kind {
             Kind::Word if is_selector => true,
-            Kind::Word => ITEMS.contains(&self.word_ahead(0)) && !matches!(next, Kind::Sign(_)),
+            Kind::Word => {
+                let is_item = ITEMS.contains(&self.word_ahead(0));
+                let next = matches!(next, Kind::Word | Kind::Set | Kind::Text);
+                is_item && next && !self.goes_on(1)
+            }
             Kind::Set | Kind::CallNumber(_) => is_selector,
             Kind::Sign("?") => matches!(next, Kind::Word | Kind::Set),
             _ => false,
@@ -554,7 +569,7 @@ impl<'a> Parser<'a> {
             self.take();
             return Ok(Body::Constant(number == 1));
         }
-        if VERBS.contains(&self.word_ahead(0)) && !self.goes_on(1) {
+        if action::VERBS.contains(&self.word_ahead(0)) && !self.goes_on(1) {
             return Ok(Body::Action(self.action()?));
         }
         if let Some(meant) = self.is_nearly_verb() {
@@ -573,130 +588,6 @@ impl<'a> Parser<'a> {
             Kind::Word => expr::OPERATORS.contains(&self.word_ahead(ahead)),
             _ => false,
         }
-    }
-
-    /// A word alone that is like an action and like nothing else.
-    fn is_nearly_verb(&self) -> Option<&'static str> {
-        if self.goes_on(1) || matches!(self.ahead(1).kind, Kind::Sign("(")) {
-            return None;
-        }
-        let word = self.word_ahead(0);
-        match word {
-            "kill" => Some("kill_process"),
-            "log" => Some("allow log"),
-            "eperm" | "EPERM" => Some("errno EPERM"),
-            _ => near::nearest(word, VERBS.iter().copied()),
-        }
-    }
-
-    fn unknown_action(&mut self, meant: Option<&str>) -> Failed {
-        let token = self.peek();
-        if token.kind != Kind::Word {
-            return self.unexpected("an action");
-        }
-        let help = match meant {
-            Some(meant) => text!("did you mean ", quote(meant), "?"),
-            None => {
-                "actions are allow, deny, errno, kill_process, kill_thread, trap, trace, emulate"
-                    .into()
-            }
-        };
-        let message = text!("unknown action ", self.shown(token));
-        self.report(Diagnostic::new("E0106", token.span, message).help(help))
-    }
-
-    fn action(&mut self) -> Parsed<Action> {
-        let first = self.peek().span;
-        let verb = match self.word_ahead(0) {
-            "allow" => Verb::Allow,
-            "deny" => Verb::Deny,
-            "kill_process" => Verb::KillProcess,
-            "kill_thread" => Verb::KillThread,
-            "emulate" => Verb::Emulate,
-            "errno" => {
-                self.take();
-                return self.errno(first);
-            }
-            "trap" => {
-                self.take();
-                let number = match self.peek().kind {
-                    Kind::Number(_) => self.small("the number for `si_errno`")?,
-                    _ => 0,
-                };
-                return self.modifiers(first, Verb::Trap(number));
-            }
-            "trace" => {
-                self.take();
-                let number = self.small("the number for the tracer")?;
-                return self.modifiers(first, Verb::Trace(number));
-            }
-            reserved @ ("notify" | "broker") => {
-                return Err(self.not_in_this_version(first, reserved));
-            }
-            _ => {
-                let meant = self.is_nearly_verb();
-                return Err(self.unknown_action(meant));
-            }
-        };
-        self.take();
-        self.modifiers(first, verb)
-    }
-
-    fn errno(&mut self, first: Span) -> Parsed<Action> {
-        let token = self.peek();
-        let number = match token.kind {
-            Kind::Number(_) => {
-                // The kernel cuts off at MAX_ERRNO; 0 pretends that the call was made.
-                u16::try_from(self.number(0, 4095, "the number of an error")?).unwrap_or(0)
-            }
-            Kind::Word => {
-                let name = self.source(token.span);
-                let Some(number) = constants::errno(name) else {
-                    let known = constants::Set::ERRNO.constants().map(|(known, _)| known);
-                    let help = near::nearest(name, known);
-                    let help = help.map(|known| text!("did you mean ", quote(known), "?"));
-                    let message = text!("unknown error ", quote(name));
-                    let found = Diagnostic::new("E0106", token.span, message);
-                    return Err(self.report(found.help(help.unwrap_or_default())));
-                };
-                self.take();
-                number
-            }
-            _ => return Err(self.unexpected_with("an error", "as in `errno EPERM`")),
-        };
-        self.modifiers(first, Verb::Errno(number))
-    }
-
-    fn modifiers(&mut self, first: Span, verb: Verb) -> Parsed<Action> {
-        let (mut log, mut reason) = (false, None);
-        loop {
-            if !log && self.take_word("log") {
-                log = true;
-            } else if reason.is_none() && self.peek().kind == Kind::Text {
-                reason = Some(self.quoted_text("a reason")?.text);
-            } else {
-                let span = first.to(self.last());
-                return Ok(Action { span, verb, log, reason: reason.unwrap_or_default() });
-            }
-        }
-    }
-
-    fn small(&mut self, wanted: &str) -> Parsed<u16> {
-        let number = self.number(0, u64::from(u16::MAX), wanted)?;
-        Ok(u16::try_from(number).unwrap_or(u16::MAX))
-    }
-
-    fn number(&mut self, least: u64, most: u64, wanted: &str) -> Parsed<u64> {
-        let token = self.peek();
-        let Kind::Number(number) = token.kind else {
-            return Err(self.unexpected(wanted));
-        };
-        self.take();
-        if (least..=most).contains(&number) {
-            return Ok(number);
-        }
-        let message = text!(wanted, " is at most ", decimal(most));
-        Err(self.report(Diagnostic::new("E0108", token.span, message)))
     }
 
     // ---- tests
@@ -738,4 +629,24 @@ fn version(written: &str) -> Option<Version> {
     let minor = parts.next()?.parse().ok()?;
     let patch = parts.next().map_or(Some(0), |patch| patch.parse().ok())?;
     parts.next().is_none().then_some(Version { major, minor, patch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ITEMS, action::VERBS};
+    use ia2_core::calls;
+
+    /// What begins an item or an action could not be told from a rule or a condition otherwise.
+    #[test]
+    fn words_of_the_language_mean_nothing_else() {
+        for word in ITEMS {
+            assert!(calls::by_name(word).is_none(), "{word}");
+        }
+        let operators = ["has", "subset", "in", "then", "else", "log", "NULL", "_"];
+        for call in calls::all() {
+            for word in VERBS.iter().chain(&operators) {
+                assert!(call.arg(word).is_none(), "{word}");
+            }
+        }
+    }
 }

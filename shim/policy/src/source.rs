@@ -24,7 +24,8 @@ pub const COMMAND_LINE: &str = "-e";
 /// Reads texts by name.
 pub trait Sources {
     /// The text called `name`, as written in the text called `from`; `None` for the first one. A
-    /// relative name in a file means a file beside it: [`join`].
+    /// name that begins with `ia2:` means a built-in policy: [`built_in`]. A relative name in a file
+    /// means a file beside it: [`join`].
     ///
     /// # Errors
     /// Why there is none.
@@ -57,12 +58,14 @@ impl Unreadable {
     }
 }
 
-/// The path that `name` means in the file `from`.
+/// The path that `name` means in the file `from`; the name of a built-in policy stays what it is.
 #[must_use]
 pub fn join(from: Option<&str>, name: &str) -> String {
     let folder = from.and_then(|from| from.rsplit_once('/')).map(|(folder, _)| folder);
     match folder {
-        Some(folder) if !name.starts_with('/') => text!(folder, "/", name),
+        Some(folder) if !name.starts_with('/') && !name.starts_with(BUILT_IN) => {
+            text!(folder, "/", name)
+        }
         _ => name.to_owned(),
     }
 }
@@ -133,5 +136,6 @@ mod tests {
         assert_eq!(join(Some("/main.ia2"), "a.ia2"), "/a.ia2");
         assert_eq!(join(Some("x/main.ia2"), "../a.ia2"), "x/../a.ia2");
         assert_eq!(join(Some("/etc/ia2/main.ia2"), "/usr/a.ia2"), "/usr/a.ia2");
+        assert_eq!(join(Some("/etc/ia2/main.ia2"), "ia2:seed4"), "ia2:seed4");
     }
 }

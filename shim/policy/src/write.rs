@@ -108,15 +108,22 @@ fn program(insns: &[Insn]) -> Vec<u8> {
 #[derive(Default)]
 struct Writer {
     strings: String,
+    /// Where each text in it starts.
+    starts: Vec<usize>,
     patterns: Vec<u32>,
 }
 
 impl Writer {
     /// Where a text is in the strings, and its length in bytes.
     fn string(&mut self, text: &str) -> [u32; 2] {
-        let at = self.strings.find(text).unwrap_or_else(|| {
+        let is_there = |at: &usize| {
+            let kept = self.strings.as_bytes().get(*at..).unwrap_or(&[]);
+            kept.starts_with(text.as_bytes())
+        };
+        let at = self.starts.iter().copied().find(is_there).unwrap_or_else(|| {
             let at = self.strings.len();
             self.strings.push_str(text);
+            self.starts.push(at);
             at
         });
         [at as u32, text.len() as u32]
@@ -196,18 +203,16 @@ fn on_one_line(written: &str) -> String {
         }
         quoted ^= char == '"' && !escaped;
         escaped = quoted && char == '\\' && !escaped;
-        let before = text.len();
-        if gap && !text.is_empty() {
-            text.push(' ');
-        }
-        gap = false;
-        text.push(if char.is_control() { ' ' } else { char });
+        let blank = if gap && !text.is_empty() { " " } else { "" };
         let room = if chars.peek().is_some() { CUT.len() } else { 0 };
-        if text.len() > TEXT_MAX.saturating_sub(room) {
-            text.truncate(before);
+        let added = blank.len().wrapping_add(char.len_utf8()).wrapping_add(room);
+        if text.len().wrapping_add(added) > TEXT_MAX {
             text.push_str(CUT);
             break;
         }
+        text.push_str(blank);
+        text.push(if char.is_control() { ' ' } else { char });
+        gap = false;
     }
     text
 }

@@ -109,12 +109,12 @@ fn too_large_a_policy_is_refused_with_its_size() {
     });
     policy.calls.push((1, 0));
     let errors = compile(&policy).unwrap_err();
-    assert_eq!(errors[0].code.0, "E0601");
+    assert_eq!(errors[0].code.0, "E0801");
     assert!(errors[0].message.contains("of at most 4096"), "{}", errors[0].message);
     let Expr::Or(parts) = &mut policy.rules[0].when else { unreachable!() };
     parts.truncate(150);
     let compiled = compile(&policy).unwrap();
-    assert_eq!(compiled.warnings[0].code.0, "W0601", "{}", compiled.strict.len());
+    assert_eq!(compiled.warnings[0].code.0, "W0801", "{}", compiled.strict.len());
 }
 
 #[test]
@@ -130,5 +130,5 @@ fn too_deep_a_condition_is_refused() {
         then: Default::default(),
         otherwise: Default::default(),
     });
-    assert_eq!(compile(&policy).unwrap_err()[0].code.0, "E0602");
+    assert_eq!(compile(&policy).unwrap_err()[0].code.0, "E0802");
 }

@@ -17,24 +17,23 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use ia2_core::blob::{Blob, Call, Cause};
 use ia2_core::bpf::X32_BIT;
+use ia2_core::handover::MOST_LAYERS;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::SIGSYS;
 use ia2_core::verdict::ActionKind;
 
-/// Most layers.
-pub const MAX: usize = 8;
-
 /// The policies in force.
 struct Layers {
-    blobs: UnsafeCell<[Option<Blob<'static>>; MAX]>,
+    blobs: UnsafeCell<[Option<Blob<'static>>; MOST_LAYERS]>,
     len: AtomicUsize,
 }
 
 // SAFETY: a slot is written before `len` covers it, by the only thread there is, and never again.
 unsafe impl Sync for Layers {}
 
-static LAYERS: Layers = Layers { blobs: UnsafeCell::new([None; MAX]), len: AtomicUsize::new(0) };
+static LAYERS: Layers =
+    Layers { blobs: UnsafeCell::new([None; MOST_LAYERS]), len: AtomicUsize::new(0) };
 
 /// Adds a layer. False if there is no room.
 ///

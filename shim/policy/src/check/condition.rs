@@ -3,6 +3,7 @@
 //! Comparisons that are always or never true are reported (W0310) and left out of the result.
 
 use super::files::pattern;
+use super::list::{limits, ordered};
 use super::number::{
     Checked, Failed, Family, Number, Numbers, Operand, Term, cut, fits, with_mask,
 };
@@ -14,7 +15,6 @@ use crate::text;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use ia2_core::calls::{Kind, Width};
 use ia2_core::near;
 use ia2_core::verdict::Region;
@@ -81,7 +81,7 @@ impl Numbers<'_> {
     }
 
     /// Says that a comparison is no question.
-    fn fixed(&mut self, always: bool, span: Span, help: &str) -> Expr {
+    pub(super) fn fixed(&mut self, always: bool, span: Span, help: &str) -> Expr {
         let message = if always { "this is always true" } else { "this is never true" };
         self.findings.push(Diagnostic::new("W0310", span, message.into()).help(help));
         if always { Expr::True } else { Expr::False }
@@ -97,7 +97,7 @@ impl Numbers<'_> {
         span: Span,
     ) -> Checked<Expr> {
         if matches!(right.kind, ExprKind::Text(_)) || matches!(left.kind, ExprKind::Text(_)) {
-            let message = "a text can only stand behind `in`".into();
+            let message = "a text can only follow `in`".into();
             let found = Diagnostic::new("E0309", span, message);
             return Err(self.fail(found.help("write `path in \"/pattern\"`")));
         }
@@ -109,7 +109,7 @@ impl Numbers<'_> {
             CompareOp::Order(op) => self.order(op, (one, left.span), (other, right.span), span),
             CompareOp::Has | CompareOp::Subset => {
                 let Term::Operand(one) = one else {
-                    let message = "on the left side stands an argument".into();
+                    let message = "the left side must be an argument".into();
                     return Err(self.fail(Diagnostic::new("E0302", left.span, message)));
                 };
                 self.bits_of(op, one, other, (left.span, right.span), span)
@@ -198,7 +198,7 @@ impl Numbers<'_> {
     }
 
     /// In an order, a constant must also have the right sign.
-    fn fits_ordered(&mut self, bits: u64, left: &Operand, span: Span) -> Checked<()> {
+    pub(super) fn fits_ordered(&mut self, bits: u64, left: &Operand, span: Span) -> Checked<()> {
         let sign_extended = i32::try_from(bits.cast_signed()).is_ok();
         let fine = match (left.width, left.signed) {
             (Width::W64, _) => true,
@@ -280,109 +280,6 @@ impl Numbers<'_> {
         Ok(Expr::Compare { op: Op::Eq, left: left.value, right: wanted, width, signed })
     }
 
-    // ---- lists
-
-    fn is_in(&mut self, left: &ast::Expr, list: &[Element], span: Span) -> Checked<Expr> {
-        if let [Element { low, high: None }] = list
-            && let ExprKind::Name(name) = &low.kind
-            && self.names.constant(name).is_none()
-        {
-            match name.as_str() {
-                "files" => return self.in_files(left, low.span),
-                "frozen" => {
-                    let message = "`frozen` is not in this version".into();
-                    return Err(self.fail(Diagnostic::new("E0501", low.span, message)));
-                }
-                _ => {}
-            }
-        }
-        if list.iter().any(|one| matches!(one.low.kind, ExprKind::Text(_))) {
-            return self.in_patterns(left, list);
-        }
-        let family = self.family(&[left]);
-        let term = self.number(left, family)?;
-        let mut ranges = Vec::new();
-        let mut failed = false;
-        for one in list {
-            match self.element(one, family) {
-                Ok(found) => ranges.push((found, one)),
-                Err(Failed) => failed = true,
-            }
-        }
-        let Term::Operand(operand) = term else {
-            let message = "on the left side stands an argument".into();
-            return Err(self.fail(Diagnostic::new("E0302", left.span, message)));
-        };
-        if failed {
-            return Err(Failed);
-        }
-        if operand.is_pointer() {
-            return Err(self.pointer(&operand, left.span));
-        }
-        self.ranges(operand, &ranges, span)
-    }
-
-    fn ranges(
-        &mut self,
-        operand: Operand,
-        list: &[(Vec<(Number, Number)>, &Element)],
-        span: Span,
-    ) -> Checked<Expr> {
-        let (width, signed) = (operand.width, operand.signed);
-        let order = |bits: u64| ordered(bits, width, signed);
-        let mut keys: Vec<(i128, i128)> = Vec::new();
-        for (found, element) in list {
-            let place = element.low.span.to(element.high.as_ref().unwrap_or(&element.low).span);
-            for (low, high) in found {
-                if (low.null || high.null) && !operand.can_be_null() {
-                    let message = text!(operand.name(), " is not a pointer");
-                    return Err(self.fail(Diagnostic::new("E0306", place, message)));
-                }
-                if low.bits == high.bits {
-                    self.fits(low.bits, &operand, place)?;
-                } else {
-                    self.fits_ordered(low.bits, &operand, place)?;
-                    self.fits_ordered(high.bits, &operand, place)?;
-                }
-                let (low, high) = (order(low.bits), order(high.bits));
-                if low > high {
-                    let message = "an empty range: the first is larger than the last".into();
-                    return Err(self.fail(Diagnostic::new("E0311", place, message)));
-                }
-                keys.push((low, high));
-            }
-        }
-        self.covered(&keys, list);
-        let merged = merged(keys);
-        let value = operand.value;
-        let (least, most) = limits(width, signed);
-        if merged.first() == Some(&(least, most)) {
-            return Ok(self.fixed(true, span, "every number is in it"));
-        }
-        let bits = |key: i128| cut(u64::try_from(key & i128::from(u64::MAX)).unwrap_or(0), width);
-        let ranges = merged.into_iter().map(|(low, high)| (bits(low), bits(high))).collect();
-        Ok(Expr::In { value, ranges, width, signed })
-    }
-
-    /// Says which elements add nothing.
-    fn covered(&mut self, keys: &[(i128, i128)], list: &[(Vec<(Number, Number)>, &Element)]) {
-        if keys.len() != list.len() {
-            // A constant that is a list may overlap another one.
-            return;
-        }
-        let mut sorted: Vec<_> = keys.iter().zip(list).collect();
-        // A range comes before what lies in it; of equals, the first one written.
-        sorted.sort_by_key(|((low, high), (_, one))| (*low, Reverse(*high), one.low.span));
-        let mut last: Option<i128> = None;
-        for ((_, high), (_, one)) in sorted {
-            if last.is_some_and(|last| *high <= last) {
-                let message = "this is in the list already".into();
-                self.findings.push(Diagnostic::new("W0312", one.low.span, message));
-            }
-            last = last.max(Some(*high));
-        }
-    }
-
     // ---- paths
 
     /// The argument that is a path.
@@ -409,7 +306,7 @@ impl Numbers<'_> {
         let Some(index) = target.index(name) else {
             return Err(self.unknown(name, inner.span, Family::Any));
         };
-        let arg = target.args().get(usize::from(index)).copied();
+        let arg = args.get(usize::from(index));
         if !arg.is_some_and(|arg| arg.kind == Kind::Path) {
             let message = text!(quote(name), " of ", quote(&target.name()), " is not a path");
             return Err(self.fail(Diagnostic::new("E0308", inner.span, message).help(help)));
@@ -417,7 +314,7 @@ impl Numbers<'_> {
         Ok(index)
     }
 
-    fn in_files(&mut self, left: &ast::Expr, span: Span) -> Checked<Expr> {
+    pub(super) fn in_files(&mut self, left: &ast::Expr, span: Span) -> Checked<Expr> {
         let arg = self.path(left)?;
         if !self.names.has_files {
             let message = "there is no `files` item: no path is in it".into();
@@ -427,7 +324,7 @@ impl Numbers<'_> {
         Ok(Expr::Path { arg, paths: Paths::Files })
     }
 
-    fn in_patterns(&mut self, left: &ast::Expr, list: &[Element]) -> Checked<Expr> {
+    pub(super) fn in_patterns(&mut self, left: &ast::Expr, list: &[Element]) -> Checked<Expr> {
         let arg = self.path(left)?;
         let mut patterns = Vec::new();
         let mut failed = false;
@@ -511,7 +408,7 @@ impl Numbers<'_> {
         fine: fn(Kind, Width) -> bool,
     ) -> Checked<u8> {
         let Some(target) = self.target else { return Err(Failed) };
-        let not = text!("here stands an argument that is ", wanted);
+        let not = text!("this must be an argument that is ", wanted);
         let ExprKind::Name(name) = &expr.kind else {
             return Err(self.fail(Diagnostic::new("E0314", expr.span, not)));
         };
@@ -538,58 +435,24 @@ fn mirrored(op: Op) -> Op {
     }
 }
 
-/// A number of this type, in the order of this type.
-fn ordered(bits: u64, width: Width, signed: bool) -> i128 {
-    let bits = cut(bits, width);
-    match (width, signed) {
-        (_, false) => i128::from(bits),
-        (Width::W64, true) => i128::from(bits.cast_signed()),
-        (Width::W32, true) => {
-            let low = u32::try_from(bits).unwrap_or(0);
-            i128::from(low.cast_signed())
-        }
-    }
-}
-
-fn limits(width: Width, signed: bool) -> (i128, i128) {
-    match (width, signed) {
-        (Width::W32, false) => (0, i128::from(u32::MAX)),
-        (Width::W64, false) => (0, i128::from(u64::MAX)),
-        (Width::W32, true) => (i128::from(i32::MIN), i128::from(i32::MAX)),
-        (Width::W64, true) => (i128::from(i64::MIN), i128::from(i64::MAX)),
-    }
-}
-
 /// What a comparison with a constant always gives, if it always gives the same.
 fn foregone(op: Op, left: &Operand, bits: u64) -> Option<bool> {
-    let (least, mut most) = limits(left.width, left.signed);
-    let mut impossible = false;
+    let order = |bits| ordered(bits, left.width, left.signed);
     if let Value::And(_, mask) = &left.value
         && let Value::Constant(mask) = **mask
+        && order(mask) >= 0
     {
-        impossible = bits & !mask != 0;
-        let largest = ordered(mask, left.width, left.signed);
-        // With the sign left out, a masked number is not negative and not above the mask.
-        if least == 0 || largest >= 0 {
-            most = largest;
-            let least = 0;
-            return foregone_between(
-                op,
-                ordered(bits, left.width, left.signed),
-                least,
-                most,
-                impossible,
-            );
-        }
+        // Not negative, not above the mask, and without the bits that the mask has not.
+        let impossible = bits & !mask != 0;
+        return foregone_between(op, order(bits), (0, order(mask)), impossible);
     }
-    foregone_between(op, ordered(bits, left.width, left.signed), least, most, impossible)
+    foregone_between(op, order(bits), limits(left.width, left.signed), false)
 }
 
 fn foregone_between(
     op: Op,
     right: i128,
-    least: i128,
-    most: i128,
+    (least, most): (i128, i128),
     impossible: bool,
 ) -> Option<bool> {
     let impossible = impossible || right < least || right > most;
@@ -609,17 +472,4 @@ fn foregone_between(
         Op::Ge if right <= least => Some(true),
         _ => None,
     }
-}
-
-/// Sorted, and without those that touch.
-fn merged(mut keys: Vec<(i128, i128)>) -> Vec<(i128, i128)> {
-    keys.sort_unstable();
-    let mut all: Vec<(i128, i128)> = Vec::new();
-    for (low, high) in keys {
-        match all.last_mut() {
-            Some((_, end)) if low <= end.saturating_add(1) => *end = high.max(*end),
-            _ => all.push((low, high)),
-        }
-    }
-    all
 }

@@ -5,7 +5,7 @@
 
 use super::number::{Family, Number, Numbers};
 use crate::ast::{ConstValue, Element, ItemKind, Name, Selector, SelectorKind};
-use crate::diag::{Diagnostic, Findings, decimal, quote};
+use crate::diag::{Diagnostic, Findings, decimal, hexadecimal, quote};
 use crate::load::Program;
 use crate::span::Span;
 use crate::text;
@@ -226,7 +226,7 @@ pub(super) fn named_twice(selectors: &[Selector], findings: &mut Findings) {
         };
         let Some(nr) = nr else { continue };
         if let Some(first) = seen.get(&nr) {
-            let message = text!(quote(&name_of(nr)), " stands here twice");
+            let message = text!(quote(&name_of(nr)), " is listed twice");
             let found = Diagnostic::new("W0203", selector.span, message);
             findings.push(found.also(*first, "the first time"));
         } else {
@@ -249,7 +249,7 @@ fn unknown_call(name: &str, span: Span) -> Diagnostic {
 }
 
 fn no_number(number: u64, span: Span) -> Diagnostic {
-    let message = text!(quote(&text!("#", decimal(number))), " is no system call of x86-64");
+    let message = text!(quote(&text!("#", hexadecimal(number))), " is no system call of x86-64");
     Diagnostic::new("E0107", span, message)
         .help("numbers with bit 30 are of the x32 ABI, and always refused")
 }

@@ -1,9 +1,5 @@
 //! Numbers: arguments, constants, and bits of both.
 //!
-//! A constant is looked up among those of the argument that it meets: `O_RDONLY` means nothing for
-//! `prot`, and says so (E0304). Where no argument is in sight it may be any constant of the kernel, if
-//! it has the same value everywhere (E0317).
-//!
 //! A constant fits an argument of 32 bits if the upper half of it is all zeros or, for a negative one,
 //! all ones; so `dirfd == AT_FDCWD`, `uid == -1` and `flags & ~O_CLOEXEC` mean what they look like.
 
@@ -18,8 +14,6 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::{self, Arg, Args, Call, Kind, Width};
-use ia2_core::constants::{self, Set};
-use ia2_core::near;
 
 /// A mistake that has been reported.
 #[derive(Debug)]
@@ -40,7 +34,7 @@ pub(super) struct Number {
     /// It was written `NULL`.
     pub(super) null: bool,
     /// The constants of the kernel in it, and their values.
-    names: BTreeMap<String, u64>,
+    pub(super) names: BTreeMap<String, u64>,
 }
 
 /// An argument, or bits of some.
@@ -91,30 +85,35 @@ impl Target {
 
     /// Index of the argument that `name` means.
     pub(super) fn index(&self, name: &str) -> Option<u8> {
-        if let Some((index, _)) = self.call.and_then(|call| call.arg(name)) {
-            return u8::try_from(index).ok();
+        match self.call.and_then(|call| call.arg(name)) {
+            Some((index, _)) => u8::try_from(index).ok(),
+            None => self.register(name),
         }
+    }
+
+    /// Index of the register that `name` means: `arg0` to `arg5`, all 64 bits of it, whatever the kernel
+    /// looks at.
+    fn register(&self, name: &str) -> Option<u8> {
         let raw = match name.as_bytes() {
             [b'a', b'r', b'g', digit @ b'0'..=b'5'] => digit.wrapping_sub(b'0'),
             _ => return None,
         };
-        let args = self.args();
         // prctl(2) counts its arguments from 1: there, `arg1` could mean either.
         let counts = |arg: &Arg| arg.is_called("arg2") || arg.is_called("arg3");
-        let known = args.is_empty() || usize::from(raw) < args.len();
-        (known && !args.iter().any(counts)).then_some(raw)
+        (raw == 0 || !self.args().iter().any(counts)).then_some(raw)
     }
 
     fn operand(&self, name: &str) -> Option<Operand> {
-        let Some(index) = self.index(name) else {
+        let Some((index, arg)) = self.call.and_then(|call| call.arg(name)) else {
+            if let Some(raw) = self.register(name) {
+                let value = Value::Argument(raw);
+                return Some(Operand { value, width: Width::W64, signed: false, arg: None });
+            }
             let value = Value::Number;
             let number = Operand { value, width: Width::W32, signed: false, arg: None };
             return (name == "nr").then_some(number);
         };
-        let value = Value::Argument(index);
-        let Some(arg) = self.args().get(usize::from(index)).copied() else {
-            return Some(Operand { value, width: Width::W64, signed: false, arg: None });
-        };
+        let value = Value::Argument(u8::try_from(index).ok()?);
         let value = match arg.kind {
             Kind::Mode => with_mask(value, MODE),
             _ => value,
@@ -134,7 +133,7 @@ impl Operand {
         let kind = self.arg.map_or(Kind::Int, |arg| arg.kind);
         self.is_pointer()
             || kind == Kind::Address
-            || (kind == Kind::Int && self.width == Width::W64)
+            || (matches!(kind, Kind::Int | Kind::Unused) && self.width == Width::W64)
     }
 
     pub(super) fn name(&self) -> String {
@@ -191,7 +190,7 @@ impl<'a> Numbers<'a> {
         Failed
     }
 
-    fn operand(&self, name: &str) -> Option<Operand> {
+    pub(super) fn operand(&self, name: &str) -> Option<Operand> {
         self.target.and_then(|target| target.operand(name))
     }
 
@@ -217,7 +216,7 @@ impl<'a> Numbers<'a> {
         match self.number(expr, family)? {
             Term::Constant(number) => Ok(number),
             Term::Operand(_) => {
-                let message = "here stands a constant, not an argument".into();
+                let message = "this must be a constant".into();
                 Err(self.fail(Diagnostic::new("E0318", expr.span, message)))
             }
         }
@@ -453,166 +452,9 @@ impl<'a> Numbers<'a> {
         self.fail(match is_path {
             true => found.help("what it points to: `path in files`, `path in \"/pattern\"`"),
             false => {
-                found.help("`== NULL` and `!= NULL`; what it points to may change at any time")
+                found.help("write `== NULL` or `!= NULL`; what it points to can change at any time")
             }
         })
-    }
-
-    // ---- names
-
-    fn name(&mut self, name: &str, span: Span, family: Family) -> Checked<Term> {
-        if let Some(operand) = self.operand(name) {
-            if let Some(arg) = operand.arg.filter(|arg| arg.kind == Kind::Unused) {
-                let message = text!("the kernel ignores ", quote(arg.name));
-                self.findings.push(Diagnostic::new("W0314", span, message));
-            }
-            return Ok(Term::Operand(operand));
-        }
-        if let Some(constant) = self.names.constant(name) {
-            let number = match &constant.meaning {
-                Meaning::Broken => return Err(Failed),
-                Meaning::Number(number) => number,
-                Meaning::List(_) => {
-                    let message = text!(quote(name), " is a list: it stands behind `in`");
-                    let found = Diagnostic::new("E0318", span, message);
-                    return Err(self.fail(found.also(constant.span, "defined")));
-                }
-            };
-            self.is_of(number, family, name, span, constant.span)?;
-            return Ok(Term::Constant(number.clone()));
-        }
-        let bits = match self.known(name, span, family)? {
-            Some(bits) => bits,
-            None => return Err(self.unknown(name, span, family)),
-        };
-        let names = BTreeMap::from([(String::from(name), bits)]);
-        Ok(Term::Constant(Number { bits, null: false, names }))
-    }
-
-    /// The value of a constant of the kernel; `None` if there is no such constant.
-    fn known(&mut self, name: &str, span: Span, family: Family) -> Checked<Option<u64>> {
-        if let Family::Of(arg) = family {
-            if let Some(bits) = arg.set.and_then(|set| set.value(name)) {
-                return Ok(Some(bits));
-            }
-            if constants::find(name).next().is_none() {
-                return Ok(None);
-            }
-            if arg.set.is_some() || arg.kind != Kind::Int {
-                return Err(self.wrong_family(arg, name, span));
-            }
-        }
-        let mut all = constants::find(name);
-        let Some((first, bits)) = all.next() else { return Ok(None) };
-        let other = all.find(|(_, other)| *other != bits);
-        let Some((other, _)) = other else { return Ok(Some(bits)) };
-        let message = text!(
-            quote(name),
-            " has two values: one among the constants of ",
-            first.name(),
-            ", another among those of ",
-            other.name()
-        );
-        let found = Diagnostic::new("E0317", span, message);
-        Err(self.fail(found.help("write the number")))
-    }
-
-    fn wrong_family(&mut self, arg: Arg, name: &str, span: Span) -> Failed {
-        let message = text!(quote(name), " is not a value of ", quote(arg.name));
-        self.fail(Diagnostic::new("E0304", span, message).help(values_of(arg)))
-    }
-
-    /// Complains if a constant of the policy is made of others than this argument's.
-    fn is_of(
-        &mut self,
-        number: &Number,
-        family: Family,
-        name: &str,
-        span: Span,
-        defined: Span,
-    ) -> Checked<()> {
-        let Family::Of(arg) = family else { return Ok(()) };
-        let is_strange = |(name, bits): &(&String, &u64)| match arg.set {
-            Some(set) => set.value(name) != Some(**bits),
-            None => arg.kind != Kind::Int,
-        };
-        let Some((strange, _)) = number.names.iter().find(is_strange) else { return Ok(()) };
-        let message = text!(
-            quote(name),
-            " has ",
-            quote(strange),
-            " in it, which is not a value of ",
-            quote(arg.name)
-        );
-        let found = Diagnostic::new("E0304", span, message).also(defined, "defined");
-        Err(self.fail(found.help(values_of(arg))))
-    }
-
-    /// Complains of a name that is neither an argument nor a constant.
-    pub(super) fn unknown(&mut self, name: &str, span: Span, family: Family) -> Failed {
-        if self.names.is_excused(name) {
-            return Failed;
-        }
-        let found = match name {
-            "protected" => {
-                let message = "a region is not a number".into();
-                Diagnostic::new("E0315", span, message)
-                    .help("write `overlaps(addr, len, protected)`")
-            }
-            "files" | "frozen" => {
-                let message = text!(quote(name), " stands behind `in`, alone");
-                Diagnostic::new("E0309", span, message)
-            }
-            "ip" => {
-                let message = "`ip` is not in this version".into();
-                Diagnostic::new("E0501", span, message).help("write `from trampoline` and the like")
-            }
-            _ if name.bytes().any(|byte| byte.is_ascii_lowercase()) && self.target.is_some() => {
-                self.unknown_argument(name, span)
-            }
-            _ => self.unknown_constant(name, span, family),
-        };
-        self.fail(found)
-    }
-
-    fn unknown_argument(&self, name: &str, span: Span) -> Diagnostic {
-        let Some(target) = self.target else {
-            return Diagnostic::new("E0103", span, text!("unknown name ", quote(name)));
-        };
-        let message = text!(quote(&target.name()), " has no argument ", quote(name));
-        let mut help = String::new();
-        let known = near::nearest(name, target.args().iter().copied().flat_map(all_names));
-        if let Some(near) = known.or_else(|| near::nearest(name, self.names.constants())) {
-            help = text!("did you mean ", quote(near), "? ");
-        }
-        match (target.args(), target.call) {
-            (args, None) if args.is_empty() => help.push_str("its arguments are arg0 to arg5"),
-            (args, Some(_)) if args.is_empty() => {
-                help.push_str("nobody knows its arguments: they are arg0 to arg5")
-            }
-            (args, _) => {
-                help.push_str("its arguments are ");
-                join(&mut help, args.iter().map(|arg| arg.name), usize::MAX);
-            }
-        }
-        Diagnostic::new("E0103", span, message).help(help)
-    }
-
-    fn unknown_constant(&self, name: &str, span: Span, family: Family) -> Diagnostic {
-        let set = match family {
-            Family::Of(arg) => arg.set,
-            Family::Any => None,
-        };
-        let own = set.into_iter().flat_map(|set| set.constants().map(|(known, _)| known));
-        let near = near::nearest(name, self.names.constants())
-            .or_else(|| near::nearest(name, own.clone()))
-            .or_else(|| constants::nearest(name).filter(|_| own.clone().next().is_none()));
-        let found = Diagnostic::new("E0104", span, text!("unknown constant ", quote(name)));
-        match (near, family) {
-            (Some(near), _) => found.help(text!("did you mean ", quote(near), "?")),
-            (None, Family::Of(arg)) if arg.set.is_some() => found.help(values_of(arg)),
-            _ => found,
-        }
     }
 }
 
@@ -626,35 +468,5 @@ impl Number {
         let mut names = self.names;
         names.extend(next.names);
         Self { bits, null: false, names }
-    }
-}
-
-fn all_names(arg: Arg) -> impl Iterator<Item = &'static str> {
-    core::iter::once(arg.name).chain(arg.aliases())
-}
-
-/// "`prot` takes PROT_NONE, PROT_READ, …"
-fn values_of(arg: Arg) -> String {
-    let mut help = quote(arg.name);
-    match arg.set.map(Set::constants) {
-        Some(values) if values.len() > 0 => {
-            help.push_str(" takes ");
-            join(&mut help, values.map(|(name, _)| name), 8);
-        }
-        _ => help.push_str(" has no named values"),
-    }
-    help
-}
-
-fn join<'n>(all: &mut String, names: impl Iterator<Item = &'n str>, most: usize) {
-    for (count, name) in names.enumerate() {
-        if count > 0 {
-            all.push_str(", ");
-        }
-        if count >= most {
-            all.push('…');
-            return;
-        }
-        all.push_str(name);
     }
 }

@@ -180,7 +180,7 @@ fn disputed(dispute: &Dispute, program: &Program) -> Diagnostic {
         1 => which.push_str(" and another call have"),
         _ => which = text!(which, " and ", decimal(others), " other calls have"),
     }
-    let message = text!(which, " two rules of one rank");
+    let message = text!(which, " two rules of the same rank");
     let help = if program.includes(second.span.file, first.span.file) {
         "to replace the rule of an included text, begin this one with `override`"
     } else if first.named {

@@ -141,8 +141,8 @@ fn outermost<T>(
     for next in outer {
         let same_file = next.span.file == first.span.file;
         let message = match same_file {
-            true => text!(quote(word), " is said twice"),
-            false => text!("two included texts say ", quote(word)),
+            true => text!(quote(word), " is given twice"),
+            false => text!("two included texts give ", quote(word)),
         };
         let found = Diagnostic::new("E0208", next.span, message).also(first.span, "the first time");
         findings.push(match same_file {
@@ -163,19 +163,19 @@ fn no_emulation(action: &ast::Action, findings: &mut Findings) {
 fn check_mode(all: &Settings, mode: Option<&Said<&bool>>, findings: &mut Findings) {
     let blocklist = mode.is_some_and(|said| *said.value);
     let lets_through = all.default.kind.lets_through();
-    if lets_through && !blocklist {
+    if lets_through && !blocklist && all.default.kind != ActionKind::Emulate {
         let message = "everything that no rule names is allowed".into();
         let found = Diagnostic::new("E0206", all.default_span, message);
         let found = found.help("if this is meant, say so: `mode blocklist`");
         findings.push(match mode {
-            Some(said) => found.also(said.span, "but the mode is said"),
+            Some(said) => found.also(said.span, "the mode is given"),
             None => found,
         });
     }
     if let Some(said) = mode.filter(|_| blocklist && !lets_through) {
         let message = "a blocklist whose `default` refuses".into();
         let found = Diagnostic::new("E0207", said.span, message);
-        findings.push(found.also(all.default_span, "`default` is said"));
+        findings.push(found.also(all.default_span, "it is given"));
     }
 }
 

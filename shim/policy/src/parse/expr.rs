@@ -262,6 +262,7 @@ impl Parser<'_> {
                 let span = token.span.to(self.last());
                 return Ok(Expr { span, kind: ExprKind::Group(Box::new(inner)) });
             }
+            Kind::Word if self.begins_next() => return Err(self.unexpected("a value")),
             Kind::Word if self.is_word("NULL") => ExprKind::Null,
             Kind::Word => {
                 let name = self.taken();
@@ -276,6 +277,12 @@ impl Parser<'_> {
         };
         self.take();
         Ok(Expr { span: token.span, kind })
+    }
+
+    /// Whether this word is no value but the beginning of the next item.
+    fn begins_next(&self) -> bool {
+        let is_list = matches!(self.ahead(1).kind, Kind::Sign(","));
+        !is_list && self.begins_item(0, 0)
     }
 
     fn arguments(&mut self) -> Parsed<Vec<Expr>> {

@@ -222,3 +222,47 @@ pub(crate) fn policy(when: impl Strategy<Value = Expr>) -> impl Strategy<Value =
 pub(crate) fn args() -> impl Strategy<Value = [u64; 6]> {
     [number(), number(), number(), number(), number(), number()]
 }
+
+/// A rule of an action alone, or of a condition with what happens if it holds and if it does not.
+pub(crate) fn rule(when: Expr, then: ActionKind, otherwise: ActionKind) -> Rule {
+    let action = |kind| Action { kind, ..Action::default() };
+    Rule { span: Span::default(), when, then: action(then), otherwise: action(otherwise) }
+}
+
+/// `argument == constant`.
+pub(crate) fn equals(index: u8, constant: u64, width: Width) -> Expr {
+    Expr::Compare {
+        op: Op::Eq,
+        left: Value::Argument(index),
+        right: Value::Constant(constant),
+        width,
+        signed: width == Width::W32,
+    }
+}
+
+/// The policy of IA2's first proposal, `seed4`.
+pub(crate) fn seed4() -> Policy {
+    let text = "read         : fd == 0\n\
+                write        : fd == 1\n\
+                rt_sigreturn : 1\n\
+                gettimeofday : tz == NULL\n";
+    let span = |line: u32, len: u32| Span { file: 0, start: line, end: line + len };
+    let kill = ActionKind::KillProcess;
+    let allow = ActionKind::Allow;
+    let rules = vec![
+        Rule { span: span(0, 22), ..rule(equals(0, 0, Width::W32), allow, kill) },
+        Rule { span: span(23, 22), ..rule(equals(0, 1, Width::W32), allow, kill) },
+        Rule { span: span(46, 16), ..rule(Expr::True, allow, kill) },
+        Rule { span: span(63, 25), ..rule(equals(1, 0, Width::W64), allow, kill) },
+    ];
+    Policy {
+        name: "seed4".into(),
+        version: 1,
+        sources: vec![Source { name: "seed4.ia2".into(), text: text.into() }],
+        default: Action { kind: kill, ..Action::default() },
+        unknown: Action { kind: kill, ..Action::default() },
+        rules,
+        calls: vec![(0, 0), (1, 1), (15, 2), (96, 3)],
+        ..Policy::default()
+    }
+}

@@ -1,0 +1,80 @@
+//! The policies that are always there are right, and mean what they say.
+
+use ia2_core::calls::{self, Ia2Policy, ia2};
+use ia2_core::verdict::ActionKind;
+use ia2_policy::policy::{Expr, Policy, Rule};
+use ia2_policy::source::{Memory, POLICIES};
+use ia2_policy::{load, render};
+
+fn built_in(name: &str) -> (Policy, Vec<String>) {
+    let (policy, found, sources) = load(&format!("ia2:{name}"), &mut Memory::new());
+    let lines: Vec<_> = found.iter().map(|found| render::line(found, &sources)).collect();
+    (policy.unwrap_or_else(|| panic!("{lines:#?}")), lines)
+}
+
+fn rule<'p>(policy: &'p Policy, call: &str) -> Option<&'p Rule> {
+    let nr = calls::by_name(call).unwrap_or_else(|| panic!("{call}")).nr;
+    policy.rule_of(nr).map(|number| &policy.rules[number])
+}
+
+#[test]
+fn built_in_policies_are_right() {
+    for (name, _) in POLICIES {
+        let (policy, _) = built_in(name);
+        assert_eq!(policy.sources.len(), 1);
+        assert!(policy.calls.is_sorted_by(|one, next| one.0 < next.0), "{name}");
+    }
+}
+
+#[test]
+fn seed4_is_the_table() {
+    let ((one, said), (other, also)) = (built_in("seed4"), built_in("table"));
+    assert_eq!((one.default, one.unknown), (other.default, other.unknown));
+    assert_eq!(one.calls, other.calls);
+    for (one, other) in one.rules.iter().zip(&other.rules) {
+        assert_eq!((&one.when, &one.then), (&other.when, &other.then));
+        assert_eq!(one.otherwise, other.otherwise);
+    }
+    for lines in [said, also] {
+        let [exit, vdso] = &lines[..] else { panic!("{lines:?}") };
+        assert!(exit.contains("W0401") && vdso.contains("N0402"), "{lines:?}");
+    }
+}
+
+/// The calls that the table allows or forbids are allowed or forbidden, but for what nginx needs.
+#[test]
+fn nginx_is_the_table_of_ia2() {
+    const NGINX: &[&str] = &["setuid", "setgid", "setgroups"];
+    // Allowed by the table, but they can do what the calls beside them may not.
+    const STRICTER: &[&str] = &["creat", "madvise"];
+    let (policy, said) = built_in("nginx");
+    assert!(said.iter().all(|line| line.contains("[L0303]")), "{said:#?}");
+    for call in calls::all() {
+        let Some(row) = ia2(call.nr) else { continue };
+        let in_table = row.seed_policy.unwrap_or(row.policy);
+        if row.seed.is_empty() || [NGINX, STRICTER].concat().contains(&call.name) {
+            continue;
+        }
+        let Some(rule) = rule(&policy, call.name) else { panic!("{}", call.name) };
+        match in_table {
+            Ia2Policy::Allow => assert_eq!(rule.then.kind, ActionKind::Allow, "{}", call.name),
+            Ia2Policy::Forbid => assert_eq!(rule.then.kind, ActionKind::Errno(1), "{}", call.name),
+            Ia2Policy::Complex(_) => continue,
+        }
+        assert_eq!(rule.when, Expr::True, "{}", call.name);
+    }
+    assert_eq!(rule(&policy, "setuid").map(|rule| rule.then.kind), Some(ActionKind::Allow));
+}
+
+#[test]
+fn capejail_is_a_blocklist() {
+    let (policy, said) = built_in("capejail");
+    assert!(said.iter().all(|line| line.contains("[L0303]")), "{said:#?}");
+    assert_eq!(policy.default.kind, ActionKind::Allow);
+    assert_eq!(policy.calls.len(), 90);
+    assert!(rule(&policy, "read").is_none());
+    let kind = |call| rule(&policy, call).map(|rule| rule.then.kind);
+    assert_eq!(kind("ptrace"), Some(ActionKind::KillProcess));
+    assert_eq!(kind("mount"), Some(ActionKind::Errno(1)));
+    assert_eq!(kind("io_uring_setup"), Some(ActionKind::Errno(38)));
+}

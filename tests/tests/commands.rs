@@ -1,0 +1,165 @@
+//! The commands that read policies: what they print, and their exit status.
+
+use ia2_tests::artifacts::ia2;
+use ia2_tests::run::{End, LIMIT, Run, run};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+fn go(arguments: &[&str]) -> Run {
+    let mut command = Command::new(ia2());
+    run(command.args(arguments).env("NO_COLOR", "1"), LIMIT).expect("it runs")
+}
+
+/// Checks the exit status, and that each part is in the output.
+fn prints(arguments: &[&str], status: i32, parts: &[&str]) -> String {
+    let run = go(arguments);
+    let text = run.text();
+    assert_eq!(run.end, End::Exit(status), "{arguments:?}: {text}{}", run.error_text());
+    for part in parts {
+        assert!(text.contains(part), "{arguments:?}: {part:?} is not in:\n{text}");
+    }
+    text
+}
+
+fn written(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("app.ia2");
+    fs::write(&path, text).expect("a file can be written");
+    (folder, path)
+}
+
+const APP: &str = "policy app version 1\nbaseline linux 6.6\ndefault errno EPERM\nunknown errno ENOSYS\n\
+                   @system-service : allow\nread : fd == 0\n#? read(0, _, _) -> allow\n#? read(1, _, _) -> errno EPERM\n";
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let (_folder, path) =
+        written("policy app version 1\ndefault errno EPERM\nopennat : allow\nread : fdd == 0\n");
+    let path = path.to_str().expect("it is UTF-8");
+    prints(
+        &["check", path],
+        1,
+        &[
+            "error[E0102]: unknown system call `opennat`",
+            "app.ia2:3:1",
+            "did you mean `openat`?",
+            "error[E0103]",
+            "app.ia2:4:8",
+        ],
+    );
+    let json = prints(&["check", "--json", path], 1, &[]);
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json["schema"], "ia2.check/1");
+    assert_eq!(
+        (&json["findings"][0]["line"], &json["findings"][0]["column"]),
+        (&3.into(), &1.into())
+    );
+}
+
+#[test]
+fn check_gives_the_size_of_what_is_right() {
+    prints(&["check", "ia2", "seed4"], 0, &["ia2: ", "instructions in the filter (strict)"]);
+    assert_eq!(go(&["check", "/does/not/exist.ia2"]).end, End::Exit(2));
+    // A policy from which there is no way out is worth a warning.
+    assert_eq!(go(&["check", "--deny-warnings", "seed4"]).end, End::Exit(1));
+}
+
+#[test]
+fn explain_names_home_and_level_of_each_rule() {
+    prints(&["explain", "ia2", "openat"], 0, &["home S, level A1: open, openat"]);
+    prints(&["explain", "ia2", "ioctl"], 0, &["home K, level A2: ioctl : cmd in"]);
+    for name in ["ia2", "capejail", "seed4", "nginx"] {
+        let text = prints(&["explain", name], 0, &["default: home K"]);
+        assert!(
+            text.lines().all(|line| line.contains("home ") || line.starts_with("    A1 for")),
+            "{text}"
+        );
+    }
+    assert_eq!(go(&["explain", "ia2", "opennat"]).end, End::Exit(2));
+}
+
+#[test]
+fn test_runs_the_tests_of_a_policy_and_asks_it_about_calls() {
+    let (_folder, path) = written(APP);
+    let path = path.to_str().expect("it is UTF-8");
+    prints(&["test", path], 0, &["2 tests, 0 failed"]);
+    prints(
+        &["test", path, "read(3, _, _)"],
+        0,
+        &["read: errno EPERM, by ", "app.ia2:6:1 (its condition does not hold)"],
+    );
+    prints(&["test", path, "read(3, _, _)", "--expect", "deny"], 0, &[]);
+    prints(&["test", path, "read(3, _, _)", "--expect", "allow"], 1, &["FAILED"]);
+    let (_folder, wrong) = written(&APP.replace("-> allow", "-> deny"));
+    prints(
+        &["test", wrong.to_str().expect("it is UTF-8")],
+        1,
+        &["app.ia2:7:1: FAILED: read: allow", "1 failed"],
+    );
+    prints(
+        &["test", "ia2", "openat(AT_FDCWD, \"/proc/1/mem\", O_RDONLY)", "--expect", "errno EACCES"],
+        0,
+        &[],
+    );
+    prints(
+        &["test", "ia2", "openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY)", "--expect", "allow"],
+        0,
+        &[],
+    );
+}
+
+#[test]
+fn diff_lists_calls_with_a_witness() {
+    prints(&["diff", "ia2", "ia2"], 0, &["0 calls differ"]);
+    let text = prints(&["diff", "ia2", "capejail"], 1, &["listen(", "kexec_load(", "calls differ"]);
+    assert!(
+        text.contains("ia2: listen: allow") && text.contains("capejail: listen: errno EPERM"),
+        "{text}"
+    );
+    let (_folder, path) = written(&APP.replace("fd == 0", "fd == 1"));
+    let (_other, other) = written(APP);
+    let paths = [&path, &other].map(|path| path.to_str().expect("it is UTF-8"));
+    prints(&["diff", paths[0], paths[1]], 1, &["read(fd=", "1 calls differ"]);
+    let json = prints(&["diff", "--json", paths[0], paths[1]], 1, &[]);
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&json["schema"], &json["sys"]), (&"ia2.diff/1".into(), &"read".into()));
+}
+
+#[test]
+fn compile_writes_what_run_takes() {
+    let (folder, path) = written(APP);
+    let path = path.to_str().expect("it is UTF-8");
+    let blob = folder.path().join("app.blob");
+    let blob = blob.to_str().expect("it is UTF-8");
+    prints(&["compile", path, "-o", blob], 0, &[]);
+    let (_other, lax) = written(&APP.replace("read : fd == 0", "read : fd != 1000"));
+    let lax_path = lax.to_str().expect("it is UTF-8");
+    prints(&["compile", lax_path, "-o", blob], 0, &[]);
+    prints(&["run", "-p", blob, "--", "/bin/echo", "ran"], 0, &["ran\n"]);
+    let filter = go(&["compile", path, "--emit", "bpf"]).stdout;
+    assert!(filter.len() > 80 && filter.len().is_multiple_of(8), "{}", filter.len());
+    prints(&["compile", path, "--emit", "pfc"], 0, &["0: "]);
+    prints(&["compile", path, "--emit", "c"], 0, &["struct sock_filter filter[]"]);
+}
+
+#[test]
+fn list_knows_calls_sets_and_constants() {
+    prints(&["list", "syscalls"], 0, &["257 openat(dirfd, path, flags, mode)"]);
+    prints(&["list", "syscalls", "openat"], 0, &["since Linux 2.6.16", "IA2: fs"]);
+    prints(&["list", "sets", "clock"], 0, &["clock_settime\n"]);
+    prints(&["list", "flags", "PROT"], 0, &["PROT_EXEC = 0x4"]);
+    prints(&["list", "flags", "O_CREAT"], 0, &["O_CREAT = 0x40 in OPEN"]);
+    prints(&["list", "policies", "seed4"], 0, &["sys_gettimeofday : tz == NULL"]);
+    assert_eq!(go(&["list", "syscalls", "nosuch"]).end, End::Exit(1));
+}
+
+#[test]
+fn completions_and_manual_page_are_written() {
+    for shell in ["bash", "zsh", "fish"] {
+        prints(&["completions", shell], 0, &["explain"]);
+    }
+    prints(&["man"], 0, &[".TH ia2 1"]);
+}
