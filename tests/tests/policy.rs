@@ -9,6 +9,7 @@ use ia2_policy::source::Memory;
 use ia2_tests::artifacts::{ia2, shim, workspace};
 use ia2_tests::probe::{Outcome, Probe};
 use ia2_tests::run::{End, LIMIT, Run, output, run};
+use ia2_tests::server::{Server, fetch, free_port};
 use serde_json::Value as Json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -524,4 +525,67 @@ fn code_that_jumps_to_the_gate_is_judged_as_well() {
         let run = written.run(options, &[program]);
         assert_eq!(run.text(), "refused\nrefused\nrefused\n", "{options:?}: {}", run.error_text());
     }
+}
+
+/// What a program of every day prints under a built-in policy.
+fn under_built_in(policy: &str, command: &[&str]) -> Result<String, String> {
+    let mut ia2 = Command::new(ia2());
+    ia2.args(["run", "-p", policy, "--"]).args(command);
+    let run = run(&mut ia2, LIMIT).map_err(|e| e.to_string())?;
+    // Nothing that it needs was refused.
+    assert!(!run.error_text().contains("ia2shim"), "{}", run.error_text());
+    run.success()
+}
+
+#[test]
+fn python_and_sqlite_work_under_ia2() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("data");
+    let file = file.to_str().expect("it is UTF-8");
+    let sql = "create table t(a); insert into t values(7); select max(a) from t;";
+    assert_eq!(under_built_in("ia2", &["sqlite3", file, sql]), Ok("7\n".to_owned()));
+    let script = "import json, sqlite3, subprocess, sys, threading\n\
+                  t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()\n\
+                  print(subprocess.run(['echo', 'child'], capture_output=True, text=True).stdout, end='')\n\
+                  print(sqlite3.connect(sys.argv[1]).execute('select a from t').fetchone())\n";
+    let text = under_built_in("ia2", &["/usr/bin/python3", "-c", script, file]);
+    assert_eq!(text.as_deref(), Ok("thread\nchild\n(7,)\n"));
+}
+
+#[test]
+fn redis_works_under_ia2() {
+    let port = free_port();
+    let port_text = port.to_string();
+    let mut ia2 = Command::new(ia2());
+    ia2.args(["run", "-p", "ia2", "--", "redis-server", "--save", "", "--port", &port_text]);
+    let server = Server::start(&mut ia2, port).expect("it starts");
+    let ask = |words: &[&str]| {
+        output(Command::new("redis-cli").args(["-p", &port_text]).args(words)).expect("it answers")
+    };
+    assert_eq!((ask(&["set", "a", "b"]).as_str(), ask(&["get", "a"]).as_str()), ("OK\n", "b\n"));
+    assert_eq!(server.stop().expect("it ends"), End::Exit(0));
+}
+
+#[test]
+fn nginx_works_under_nginx() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let at = folder.path().to_str().expect("it is UTF-8");
+    let port = free_port();
+    fs::write(folder.path().join("page"), "a page\n").expect("it can be written");
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {at};"))
+        .concat();
+    let config = format!(
+        "pid {at}/pid; error_log stderr; daemon off; worker_processes 1; events {{}}\n\
+         http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{port}; root {at}; }} }}\n"
+    );
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, config).expect("it can be written");
+    let mut ia2 = Command::new(ia2());
+    ia2.args(["run", "-p", "nginx", "--", "nginx", "-e", "stderr", "-c"]).arg(&file);
+    let server = Server::start(&mut ia2, port).expect("it starts");
+    assert!(fetch(port, "/page").expect("it answers").ends_with("a page"));
+    assert!(fetch(port, "/none").expect("it answers").contains("404"));
+    assert_eq!(server.stop().expect("it ends"), End::Exit(0));
 }

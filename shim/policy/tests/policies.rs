@@ -78,3 +78,29 @@ fn capejail_is_a_blocklist() {
     assert_eq!(kind("mount"), Some(ActionKind::Errno(1)));
     assert_eq!(kind("io_uring_setup"), Some(ActionKind::Errno(38)));
 }
+
+/// Every call of the table has in `ia2` what the table says: allowed, forbidden, or a rule of its own.
+#[test]
+fn ia2_is_the_whole_table() {
+    let (policy, said) = built_in("ia2");
+    assert!(!said.iter().any(|line| line.contains("error")), "{said:?}");
+    for call in calls::all() {
+        let rule = rule(&policy, call.name).unwrap_or_else(|| panic!("{} has no rule", call.name));
+        let row = ia2(call.nr).unwrap_or_else(|| panic!("{} has no row", call.name));
+        let is_plain = rule.when == Expr::True;
+        match row.policy {
+            Ia2Policy::Allow => {
+                assert!(is_plain && rule.then.kind == ActionKind::Allow, "{}", call.name);
+            }
+            Ia2Policy::Forbid => {
+                assert!(is_plain && !rule.then.kind.lets_through(), "{}", call.name);
+            }
+            // By a rule that names it: those of sets say their category.
+            Ia2Policy::Complex(_) => {
+                let text =
+                    &policy.sources[0].text[rule.span.start as usize..rule.span.end as usize];
+                assert!(!text.starts_with('@'), "{}: {text}", call.name);
+            }
+        }
+    }
+}

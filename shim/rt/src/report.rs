@@ -1,13 +1,13 @@
 //! The report of a refusal, at the moment it happens: the call with its arguments, the rule and where it
 //! stands, the module and function that made the call, and a rule that would allow it.
 //!
-//! On stderr as text, each combination of call and rule once; in the file named by `IA2_LOG_FILE` as a
+//! On stderr as text, each combination of call and rule once, but for ENOSYS; in the file named by `IA2_LOG_FILE` as a
 //! line of JSON each time. Nothing here waits for anybody or changes what happens to the call: what the
 //! kernel does not let the shim do is left out.
 
 use crate::block::Block;
 use crate::patch::each_region;
-use crate::state::{KeptPath, REPORT};
+use crate::state::{KeptPath, LOG, REPORT};
 use crate::{boundary, exe, sys, usermem};
 use core::sync::atomic::{AtomicU64, Ordering};
 use ia2_core::blob::{Cause, Verdict};
@@ -30,6 +30,7 @@ static STDERR: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static SAID: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
 const LINE: usize = 2048;
+const ENOSYS: u16 = 38;
 
 /// Notes which file standard error is, for boot.
 pub fn note_stderr() {
@@ -51,7 +52,10 @@ pub fn open() -> Option<Result<i32, i32>> {
 pub(crate) fn say(block: &Block, frame: &Frame, verdict: &Verdict<'_>) {
     block.trace(frame.rcx, frame.nr(), 4);
     let to_file = FILE.len() != 0;
-    let to_stderr = REPORT.load(Ordering::Relaxed) && is_news(frame.nr(), &verdict.cause);
+    // ENOSYS says "do without": libraries try new calls that way, and nobody misses anything.
+    let is_told = verdict.action != ActionKind::Errno(ENOSYS) || LOG.load(Ordering::Relaxed);
+    let to_stderr =
+        is_told && REPORT.load(Ordering::Relaxed) && is_news(frame.nr(), &verdict.cause);
     if !to_file && !to_stderr {
         return;
     }

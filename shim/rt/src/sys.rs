@@ -231,16 +231,15 @@ pub fn requeue(info: &SigInfo) {
     call!(__NR_rt_tgsigqueueinfo, getpid(), gettid(), info.signo, addr);
 }
 
-/// tgkill(2) to the calling thread.
-pub fn raise(sig: u32) {
-    call!(__NR_tgkill, getpid(), gettid(), sig);
-}
+/// `si_code` of a signal from tkill(2) or tgkill(2).
+const SI_TKILL: i32 = -6;
 
 /// Dies of a signal whose default action that is, if the kernel lets it.
 pub fn die_of(sig: u32) {
     let _ = sigaction(sig, Some(&SigAction::default()));
     sigprocmask(ia2_core::sigset::SIG_UNBLOCK, Some(ia2_core::sigset::only(sig)));
-    raise(sig);
+    // As tgkill(2) would: by the call that a policy lets the shim make.
+    requeue(&SigInfo { signo: sig as i32, code: SI_TKILL, ..SigInfo::default() });
 }
 
 /// membarrier(2).
