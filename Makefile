@@ -33,7 +33,7 @@ lint:
 
 ## quick    formatting, lints, unit tests, C tests: for every commit, under three minutes
 quick:
-	@scripts/deps cc gcc objdump musl-gcc
+	@scripts/deps cc gcc objdump musl-gcc libseccomp
 	@$(MAKE) --no-print-directory lint all
 	$(CARGO) test $(UNIT)
 	$(CARGO) test -p ia2-tests --test c_programs

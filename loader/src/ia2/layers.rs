@@ -44,13 +44,16 @@ impl Loaded {
         }
     }
 
-    /// The policy, or what is wrong with it, drawn on stderr.
+    /// The policy; what is wrong with it is drawn on stderr.
     pub(crate) fn or_draw(&self) -> Option<&Policy> {
-        if self.policy.is_none() {
-            let errors = self.findings.iter().filter(|one| one.severity == Severity::Error);
-            errors.for_each(|one| eprintln!("{}", draw(one, &self.sources)));
-        }
+        self.draw_errors();
         self.policy.as_ref()
+    }
+
+    /// Draws what is wrong on stderr.
+    fn draw_errors(&self) {
+        let errors = self.findings.iter().filter(|one| one.severity == Severity::Error);
+        errors.for_each(|one| eprintln!("{}", draw(one, &self.sources)));
     }
 }
 
@@ -106,10 +109,7 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
         };
     }
     let blob = loaded.compile().map(|compiled| compiled.blob);
-    if blob.is_none() {
-        let errors = loaded.findings.iter().filter(|one| one.severity == Severity::Error);
-        errors.for_each(|one| eprintln!("{}", draw(one, &loaded.sources)));
-    }
+    loaded.draw_errors();
     blob.map(Some).ok_or(format!("{name}: the policy has errors"))
 }
 

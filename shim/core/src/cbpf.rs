@@ -406,3 +406,125 @@ fn check_scratch(program: &(impl Program + ?Sized)) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::{Data, Fault, check, check_shape, op, run, run_filter};
+    use crate::bpf::{AUDIT_ARCH_X86_64, Insn};
+    use std::vec;
+    use std::vec::Vec;
+
+    fn insn(code: u16, k: u32) -> Insn {
+        Insn { code, jt: 0, jf: 0, k }
+    }
+
+    const DATA: Data = Data::new(7, 0x1_0000_0002, &[3, 4, 5, 6, 7, 0x9_0000_0008]);
+
+    /// What is in `A` after these.
+    fn computed(insns: &[(u16, u32)]) -> u32 {
+        let mut program: Vec<Insn> = insns.iter().map(|(code, k)| insn(*code, *k)).collect();
+        program.push(insn(op::RET_A, 0));
+        assert_eq!(check_shape(&program[..], 0), Ok(()));
+        run_filter(&program[..], &DATA)
+    }
+
+    #[test]
+    fn words_lie_as_the_kernel_shows_them() {
+        let word = |offset| computed(&[(op::LD_W_ABS, offset)]);
+        assert_eq!([0, 4, 8, 12].map(word), [7, AUDIT_ARCH_X86_64, 2, 1]);
+        assert_eq!([16, 20, 24, 56, 60].map(word), [3, 0, 4, 8, 9]);
+        assert_eq!(
+            run_filter(&[insn(op::LD_W_ABS, 4), insn(op::RET_A, 0)][..], &DATA.with_arch(3)),
+            3
+        );
+    }
+
+    #[test]
+    fn arithmetic_wraps_and_shifts_by_five_bits() {
+        let of = |a, code, k| computed(&[(op::LD_IMM, a), (code, k)]);
+        let with_x = |a, code, x| computed(&[(op::LD_IMM, a), (op::LDX_IMM, x), (code, 99)]);
+        assert_eq!(of(u32::MAX, op::ADD_K, 2), 1);
+        assert_eq!(of(1, op::SUB_K, 2), u32::MAX);
+        assert_eq!(with_x(1 << 31, op::MUL_X, 2), 0);
+        assert_eq!(of(7, op::DIV_K, 2), 3);
+        assert_eq!(with_x(7, op::DIV_X, 0), 0);
+        assert_eq!(with_x(6, op::XOR_X, 3), 5);
+        assert_eq!(with_x(1, op::LSH_X, 33), 2);
+        assert_eq!(with_x(4, op::RSH_X, 33), 2);
+        assert_eq!(of(1, op::NEG, 0), u32::MAX);
+        assert_eq!(computed(&[(op::LD_W_LEN, 0), (op::TAX, 0), (op::ADD_X, 0)]), 128);
+    }
+
+    #[test]
+    fn scratch_memory_keeps_words() {
+        let program =
+            [(op::LD_IMM, 5), (op::ST, 15), (op::LDX_MEM, 15), (op::STX, 0), (op::LD_MEM, 0)];
+        assert_eq!(computed(&program), 5);
+        assert_eq!(computed(&[(op::LDX_IMM, 9), (op::TXA, 0)]), 9);
+    }
+
+    #[test]
+    fn division_by_zero_ends_the_program() {
+        let program = [insn(op::LD_IMM, 1), insn(op::DIV_X, 0), insn(op::RET_K, 0x7fff_0000)];
+        assert_eq!(run_filter(&program[..], &DATA), 0);
+    }
+
+    #[test]
+    fn questions_are_asked_and_may_have_no_answer() {
+        let program =
+            [Insn { code: op::ASK, jt: 0, jf: 1, k: 1 }, insn(op::RET_K, 10), insn(op::RET_K, 11)];
+        assert_eq!(check(&program[..], 2), Ok(()));
+        assert_eq!(check(&program[..], 1), Err(Fault::Question(0)));
+        let answer = |answer: Result<bool, u16>| {
+            run(&program[..], &DATA, |question| {
+                assert_eq!(question, 1);
+                answer
+            })
+        };
+        assert_eq!(answer(Ok(true)), Ok(10));
+        assert_eq!(answer(Ok(false)), Ok(11));
+        assert_eq!(answer(Err(14)), Err(14));
+    }
+
+    #[test]
+    fn what_is_no_program_is_named() {
+        let refused = |program: &[Insn]| check(program, 0).unwrap_err();
+        let end = insn(op::RET_K, 0);
+        assert_eq!(refused(&[]), Fault::Empty);
+        assert_eq!(refused(&vec![end; 4097]), Fault::TooLong);
+        assert_eq!(refused(&[insn(op::LD_IMM, 0)]), Fault::NoEnd(0));
+        assert_eq!(refused(&[insn(op::JA, 1), end]), Fault::Jump(0));
+        assert_eq!(refused(&[insn(op::JA, u32::MAX), end]), Fault::Jump(0));
+        assert_eq!(refused(&[Insn { jf: 1, ..insn(op::JEQ_K, 0) }, end]), Fault::Jump(0));
+        assert_eq!(refused(&[insn(op::LD_W_ABS, 2), end]), Fault::Load(0));
+        assert_eq!(refused(&[insn(op::LD_W_ABS, 64), end]), Fault::Load(0));
+        assert_eq!(refused(&[insn(op::DIV_K, 0), end]), Fault::Operand(0));
+        assert_eq!(refused(&[insn(op::LSH_K, 32), end]), Fault::Operand(0));
+        assert_eq!(refused(&[insn(op::ST, 16), end]), Fault::Scratch(0));
+        assert_eq!(refused(&[insn(op::LD_MEM, 0), end]), Fault::Scratch(0));
+        // A remainder, and a load of a byte: operations of others.
+        assert_eq!(refused(&[insn(0x94, 1), end]), Fault::Operation(0));
+        assert_eq!(refused(&[insn(0x30, 0), end]), Fault::Operation(0));
+        // Written on one of two ways only.
+        let branch = Insn { code: op::JEQ_K, jt: 1, jf: 0, k: 0 };
+        assert_eq!(
+            refused(&[branch, insn(op::ST, 3), insn(op::LD_MEM, 3), end]),
+            Fault::Scratch(2)
+        );
+    }
+
+    #[test]
+    fn unchecked_programs_stop_with_the_strictest_action() {
+        for program in [
+            &[][..],
+            &[insn(op::JA, 9)],
+            &[insn(op::LD_W_ABS, 64)],
+            &[insn(op::ST, 16)],
+            &[insn(0x94, 1)],
+            &[insn(op::ASK, 0)],
+        ] {
+            assert_eq!(run_filter(program, &DATA), u32::MAX);
+        }
+    }
+}

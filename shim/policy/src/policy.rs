@@ -170,6 +170,21 @@ pub enum Op {
     Ge,
 }
 
+impl Op {
+    /// What says the same with both sides exchanged.
+    #[must_use]
+    pub const fn mirrored(self) -> Self {
+        match self {
+            Self::Eq => Self::Eq,
+            Self::Ne => Self::Ne,
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+        }
+    }
+}
+
 /// A number. `has` and `subset` are comparisons of `And`s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {

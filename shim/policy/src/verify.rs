@@ -5,7 +5,7 @@
 //! put to [`crate::eval`], to the program of the shim, and to both shapes of the filter, from the gate and
 //! from outside. What they say must be the same; if it is not, there is no policy.
 //!
-//! It is a test and no proof: of long lists and of many arguments it takes a part ([`MOST`]).
+//! It is a test and no proof: of long lists and of many arguments it takes a part ([`ALL`]).
 
 use crate::compile::{Compiled, decimal, lets_exec};
 use crate::condition::names_gate;
@@ -21,16 +21,19 @@ use ia2_core::bpf::{
     RET_TRACE, RET_TRAP, SKIPPED, X32_BIT, guard,
 };
 use ia2_core::cbpf::{Data, check, run_filter};
-use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, GATE, RAW_AFTER};
+use ia2_core::handover::LOADER_FD;
+use ia2_core::layout::{ARGS_AFTER, EMPTY_PATH, FAST_AFTER, GATE, RAW_AFTER};
 use ia2_core::verdict::ActionKind;
 use ia2_core::{nr, own};
 
 /// An address that is not the gate's.
 const OUTSIDE: u64 = 0x40_1000;
-/// Most calls that are tried for one rule.
-const MOST: usize = 256;
+/// Calls that are tried for all rules together, about; and for one rule at least and at most.
+const ALL: usize = 12_000;
+const LEAST: usize = 256;
+const MOST: usize = 2048;
 /// Calls that are tried with each further number of a rule.
-const FURTHER: usize = 12;
+const FURTHER: usize = 24;
 /// Questions of one rule whose answers are tried in every combination.
 const QUESTIONS: usize = 4;
 /// The errno of an argument that cannot be read, in a trial.
@@ -72,7 +75,14 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
     }
     let trial = Trial { policy, compiled, blob, exec: lets_exec(policy) };
     let mut seen = alloc::vec![false; policy.rules.len()];
+    let rules = policy.rules.iter().filter(|rule| !matches!(rule.when, Expr::True | Expr::False));
+    let most = ALL.checked_div(rules.count()).unwrap_or(ALL).clamp(LEAST, MOST);
     for nr in numbers(policy) {
+        if guard(nr).is_some() {
+            for args in guarded_samples(nr) {
+                trial.kernel(nr, &args)?;
+            }
+        }
         let found = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
         let Some((index, rule)) = found else {
             trial.places(nr, &[0; 6])?;
@@ -81,7 +91,7 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
             }
             continue;
         };
-        let calls = samples(&rule.when);
+        let calls = samples(&rule.when, most);
         let first = seen.get_mut(index).is_none_or(|seen| !core::mem::replace(seen, true));
         let step = if first { 1 } else { (calls.len() / FURTHER).max(1) };
         if let Some(args) = calls.first() {
@@ -112,6 +122,31 @@ pub fn verify_call(
     trial.call(nr, args, rule.map(|rule| &rule.when))
 }
 
+/// Arguments that make a difference to what even the gate may not do: the loader's descriptors and those
+/// beside them, the pinned path and others, flags.
+fn guarded_samples(nr: u32) -> Vec<[u64; 6]> {
+    const FD: u64 = LOADER_FD as u64;
+    const VALUES: [u64; 9] = [
+        3,
+        FD - 2,
+        FD - 1,
+        FD,
+        FD + 1,
+        FD | 1 << 32,
+        EMPTY_PATH,
+        EMPTY_PATH + 1,
+        EMPTY_PATH ^ 1 << 40,
+    ];
+    let flags: &[u64] = if nr == nr::EXECVEAT { &[0, 0x1000, 0x1100, 0x11000] } else { &[0] };
+    let mut calls = Vec::new();
+    for first in VALUES {
+        for second in VALUES {
+            calls.extend(flags.iter().map(|flags| [first, second, 0, 0, *flags, 0]));
+        }
+    }
+    calls
+}
+
 /// The numbers that are tried: more than there are, those of rules, and some that are none.
 fn numbers(policy: &Policy) -> Vec<u32> {
     const MORE: [u32; 9] = [
@@ -126,6 +161,7 @@ fn numbers(policy: &Policy) -> Vec<u32> {
         SKIPPED,
     ];
     let ruled = policy.calls.iter().map(|row| row.0);
+    let ruled = ruled.flat_map(|nr| [nr.saturating_sub(1), nr, nr.saturating_add(1)]);
     let mut numbers: Vec<u32> = (0..600).chain(ruled).chain(MORE).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -446,7 +482,7 @@ struct Values {
 }
 
 /// Arguments that make a difference to the condition.
-fn samples(when: &Expr) -> Vec<[u64; 6]> {
+fn samples(when: &Expr, most: usize) -> Vec<[u64; 6]> {
     let mut values = Values::default();
     values.collect(when);
     let mut product = 1usize;
@@ -468,7 +504,7 @@ fn samples(when: &Expr) -> Vec<[u64; 6]> {
         args
     };
     let mut calls = Vec::new();
-    if product <= MOST {
+    if product <= most {
         for number in 0..product {
             // The digits of `number`, with a base for each argument.
             let mut left = number;
@@ -482,7 +518,7 @@ fn samples(when: &Expr) -> Vec<[u64; 6]> {
         return calls;
     }
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    for round in 0..MOST {
+    for round in 0..most {
         let mut random = [0usize; 6];
         for slot in &mut random {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

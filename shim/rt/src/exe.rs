@@ -41,8 +41,17 @@ pub fn hide(path: &[u8], fd: i32) {
 }
 
 /// The program's path, if the kernel names the loader instead.
-pub fn hidden(buffer: &mut [u8; 4096]) -> Option<&[u8]> {
+fn hidden(buffer: &mut [u8; 4096]) -> Option<&[u8]> {
     HIDDEN.get(buffer).and_then(|path| path.split_last()).map(|(_, path)| path)
+}
+
+/// The program's path as others are told it.
+pub fn shown(buffer: &mut [u8; 4096]) -> &[u8] {
+    if HIDDEN.len() != 0 {
+        return hidden(buffer).unwrap_or(&[]);
+    }
+    let len = sys::readlink(b"/proc/self/exe\0", buffer).unwrap_or(0);
+    buffer.get(..len).unwrap_or(&[])
 }
 
 /// A path that leads to the program, with its NUL.

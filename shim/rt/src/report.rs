@@ -188,11 +188,8 @@ fn as_json(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
     let mut part = Text::<LINE>::new();
     out.str("{\"schema\":\"ia2.denial/1\",\"pid\":").dec(sys::getpid().unsigned_abs().into());
     out.str(",\"tid\":").dec(sys::gettid().unsigned_abs().into());
-    let (mut hidden, mut link) = ([0; 4096], [0; 512]);
-    let exe = exe::hidden(&mut hidden).unwrap_or_else(|| {
-        let len = sys::readlink(b"/proc/self/exe\0", &mut link).unwrap_or(0);
-        link.get(..len).unwrap_or(&[])
-    });
+    let mut path = [0; 4096];
+    let exe = exe::shown(&mut path);
     out.str(",\"exe\":").json(exe.get(..256).unwrap_or(exe));
     out.str(",\"nr\":").dec(frame.nr().into());
     out.str(",\"sys\":").json(call.map_or("", |call| call.name).as_bytes());

@@ -66,7 +66,12 @@ pub fn push(
     }
     // What differs in the copy is put in place for a moment: a copy less.
     let kernels = (uc.fpstate, uc.stack, uc.sigmask);
-    let pushed = push_edited(block, info, uc, action);
+    let top = if switches {
+        altstack.sp.wrapping_add(altstack.size)
+    } else {
+        uc.rsp.wrapping_sub(RED_ZONE)
+    };
+    let pushed = push_copy(block, info, uc, action, top);
     (uc.fpstate, uc.stack, uc.sigmask) = kernels;
     pushed
 }
@@ -84,20 +89,19 @@ fn disarm(block: &Block) {
     }
 }
 
-fn push_edited(
+/// Copies the frame to below `top`.
+fn push_copy(
     block: &Block,
     info: &SigInfo,
     uc: &mut UContext,
     action: &SigAction,
+    top: u64,
 ) -> Result<u64, i32> {
     let altstack = block.altstack.get();
-    let on_altstack = altstack.contains(uc.rsp);
-    let mut sp = uc.rsp.wrapping_sub(RED_ZONE);
-    if action.flags & sa::ONSTACK != 0 && altstack.size != 0 && !on_altstack {
-        sp = altstack.sp.wrapping_add(altstack.size);
-    }
-    let switched = altstack.size != 0 && sp == altstack.sp.wrapping_add(altstack.size);
-
+    // As the kernel: also where the stack of the program ends where the alternate one does.
+    let enters = altstack.size != 0 && top == altstack.sp.wrapping_add(altstack.size);
+    let is_bounded = enters || altstack.contains(uc.rsp);
+    let mut sp = top;
     if uc.fpstate != 0 {
         let len = fpstate_len(uc.fpstate)?;
         sp = sp.wrapping_sub(len as u64) & !63;
@@ -105,7 +109,7 @@ fn push_edited(
         uc.fpstate = sp;
     }
     sp = (sp.wrapping_sub(size_of::<SigFrame>() as u64) & !15).wrapping_sub(8);
-    if (on_altstack || switched) && !(AltStack { flags: 0, ..altstack }).contains(sp) {
+    if is_bounded && !(AltStack { flags: 0, ..altstack }).contains(sp) {
         return Err(EFAULT); // the alternate stack overflows
     }
     edit(block, uc);

@@ -485,7 +485,7 @@ fn cases(expr: &Expr, nr: u32, negated: bool) -> Result<Vec<Case>, &'static str>
             let (left, right) = (Pattern::of(left, nr)?, Pattern::of(right, nr)?);
             let (pattern, op, value) = match (left.constant(*width), right.constant(*width)) {
                 (_, Some(value)) => (left, *op, value),
-                (Some(value), None) => (right, turned(*op), value),
+                (Some(value), None) => (right, op.mirrored(), value),
                 (None, None) => return Err("two arguments are compared with each other"),
             };
             let op = if negated { opposite(op) } else { op };
@@ -503,17 +503,6 @@ fn cases(expr: &Expr, nr: u32, negated: bool) -> Result<Vec<Case>, &'static str>
         Expr::Overlaps { .. } => Err("`overlaps` adds an address and a length"),
         Expr::Path { .. } => Err("it asks for a path"),
         Expr::From(_) => Err("it asks where the call comes from"),
-    }
-}
-
-const fn turned(op: Op) -> Op {
-    match op {
-        Op::Eq => Op::Eq,
-        Op::Ne => Op::Ne,
-        Op::Lt => Op::Gt,
-        Op::Le => Op::Ge,
-        Op::Gt => Op::Lt,
-        Op::Ge => Op::Le,
     }
 }
 

@@ -141,7 +141,7 @@ impl Numbers<'_> {
                 self.order_constant(op, left, left_span, &right, right_span, span)
             }
             (Term::Constant(left), Term::Operand(right)) => {
-                self.order_constant(mirrored(op), right, right_span, &left, left_span, span)
+                self.order_constant(op.mirrored(), right, right_span, &left, left_span, span)
             }
             (Term::Operand(left), Term::Operand(right)) => {
                 self.same_width(&left, &right, span)?;
@@ -421,17 +421,6 @@ impl Numbers<'_> {
             }
             _ => Ok(index),
         }
-    }
-}
-
-fn mirrored(op: Op) -> Op {
-    match op {
-        Op::Eq => Op::Eq,
-        Op::Ne => Op::Ne,
-        Op::Lt => Op::Gt,
-        Op::Le => Op::Ge,
-        Op::Gt => Op::Lt,
-        Op::Ge => Op::Le,
     }
 }
 
