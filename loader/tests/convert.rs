@@ -145,3 +145,22 @@ fn a_policy_that_a_profile_cannot_say_is_told_with_its_place() {
         stderr(&output)
     );
 }
+
+/// The way of another program's policy into bubblewrap: no shim, only a filter.
+#[test]
+fn a_filter_is_made_at_once() {
+    let unit = sample("systemd/clock.service");
+    let bytes = convert(&["--from", "systemd", "--to", "bpf", &unit]);
+    assert_eq!(bytes.status.code(), Some(0), "{}", stderr(&bytes));
+    let text = convert(&["--from", "systemd", "--to", "pfc", &unit]);
+    assert_eq!(bytes.stdout.len(), stdout(&text).lines().count() * 8);
+    assert!(stdout(&text).starts_with("   0: A = arch\n"), "{}", stdout(&text));
+    // What needs the shim has its place.
+    let own = file(
+        "needs.ia2",
+        "policy n version 1\ndefault errno EPERM\nunknown errno ENOSYS\nopen : path in \"/etc\"\n",
+    );
+    let refused = convert(&["--from", "ia2", "--to", "bpf", &own]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("needs.ia2:4:1: error[E0901]"), "{}", stderr(&refused));
+}

@@ -61,20 +61,30 @@ fn check_says_what_is_wrong_and_where() {
 
 #[test]
 fn check_gives_the_size_of_what_is_right() {
-    prints(&["check", "ia2", "seed4"], 0, &["ia2: ", "instructions in the filter (strict)"]);
+    prints(
+        &["check", "ia2", "seed4"],
+        0,
+        &["ia2: 0 errors, 0 warnings; instructions in the filter: "],
+    );
     assert_eq!(go(&["check", "/does/not/exist.ia2"]).end, End::Exit(2));
     // A policy from which there is no way out is worth a warning.
-    assert_eq!(go(&["check", "--deny-warnings", "seed4"]).end, End::Exit(1));
+    assert_eq!(go(&["check", "--deny", "warnings", "seed4"]).end, End::Exit(1));
 }
 
 #[test]
 fn explain_names_home_and_level_of_each_rule() {
     prints(&["explain", "ia2", "openat"], 0, &["home S, level A1: open, openat"]);
     prints(&["explain", "ia2", "ioctl"], 0, &["home K, level A2: ioctl : cmd in"]);
-    for name in ["ia2", "capejail", "seed4", "nginx"] {
-        let text = prints(&["explain", name], 0, &["default: home K"]);
+    prints(
+        &["explain", "ia2", "mprotect"],
+        0,
+        &["A1 for calls that the shim makes for itself: mprotect ("],
+    );
+    for name in ["base", "ia2", "capejail", "seed4", "nginx"] {
+        let text =
+            prints(&["explain", name, "--cost"], 0, &["home K, level ", ": unknown ", "cost: "]);
         assert!(
-            text.lines().all(|line| line.contains("home ") || line.starts_with("    A1 for")),
+            text.lines().all(|line| line.contains("home ") || line.starts_with("    ")),
             "{text}"
         );
     }
@@ -89,7 +99,7 @@ fn test_runs_the_tests_of_a_policy_and_asks_it_about_calls() {
     prints(
         &["test", path, "read(3, _, _)"],
         0,
-        &["read: errno EPERM, by ", "app.ia2:6:1 (its condition does not hold)"],
+        &["read(3, _, _): errno EPERM, by ", "app.ia2:6:1 (its condition does not hold)"],
     );
     prints(&["test", path, "read(3, _, _)", "--expect", "deny"], 0, &[]);
     prints(&["test", path, "read(3, _, _)", "--expect", "allow"], 1, &["FAILED"]);
@@ -97,7 +107,7 @@ fn test_runs_the_tests_of_a_policy_and_asks_it_about_calls() {
     prints(
         &["test", wrong.to_str().expect("it is UTF-8")],
         1,
-        &["app.ia2:7:1: FAILED: read: allow", "1 failed"],
+        &["app.ia2:7:1: FAILED: read(0, _, _): allow", "1 failed"],
     );
     prints(
         &["test", "ia2", "openat(AT_FDCWD, \"/proc/1/mem\", O_RDONLY)", "--expect", "errno EACCES"],
@@ -114,18 +124,25 @@ fn test_runs_the_tests_of_a_policy_and_asks_it_about_calls() {
 #[test]
 fn diff_lists_calls_with_a_witness() {
     prints(&["diff", "ia2", "ia2"], 0, &["0 calls differ"]);
-    let text = prints(&["diff", "ia2", "capejail"], 1, &["listen(", "kexec_load(", "calls differ"]);
-    assert!(
-        text.contains("ia2: listen: allow") && text.contains("capejail: listen: errno EPERM"),
-        "{text}"
+    prints(
+        &["diff", "--why", "ia2", "capejail"],
+        1,
+        &[
+            "ia2 allows, capejail does not (",
+            "  listen(_, _): allow | errno EPERM\n      ia2: allow, by ia2:ia2:",
+            "  kexec_load(_, _, _, _): errno EPERM \"kernel\" | kill_process",
+            "calls differ",
+        ],
     );
     let (_folder, path) = written(&APP.replace("fd == 0", "fd == 1"));
     let (_other, other) = written(APP);
-    let paths = [&path, &other].map(|path| path.to_str().expect("it is UTF-8"));
-    prints(&["diff", paths[0], paths[1]], 1, &["read(fd=", "1 calls differ"]);
-    let json = prints(&["diff", "--json", paths[0], paths[1]], 1, &[]);
+    let [one, other] = [&path, &other].map(|path| path.to_str().expect("it is UTF-8"));
+    prints(&["diff", one, other], 1, &["  read(1, _, _): allow | errno EPERM", "1 call differs"]);
+    let json = prints(&["diff", "--json", one, other], 1, &[]);
     let json: Value = serde_json::from_str(&json).expect("it is JSON");
-    assert_eq!((&json["schema"], &json["sys"]), (&"ia2.diff/1".into(), &"read".into()));
+    assert_eq!((&json["schema"], &json["equal"]), (&"ia2.diff/1".into(), &false.into()));
+    let ways = json["differences"].as_array().expect("a list").iter().map(|one| &one["way"]);
+    assert_eq!(ways.collect::<Vec<_>>(), ["more", "less"]);
 }
 
 #[test]
@@ -157,9 +174,66 @@ fn list_knows_calls_sets_and_constants() {
 }
 
 #[test]
-fn completions_and_manual_page_are_written() {
+fn completions_and_manual_pages_are_written() {
     for shell in ["bash", "zsh", "fish"] {
         prints(&["completions", shell], 0, &["explain"]);
     }
-    prints(&["man"], 0, &[".TH ia2 1"]);
+    prints(&["man"], 0, &[".TH ia2 1", ".SH EXAMPLES"]);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let to = folder.path().to_str().expect("it is UTF-8");
+    prints(&["man", to], 0, &[]);
+    let pages = fs::read_dir(folder.path()).expect("it can be read").count();
+    assert!(pages >= 14, "{pages}");
+}
+
+#[test]
+fn doctor_finds_that_this_machine_will_do() {
+    let text =
+        prints(&["doctor"], 0, &["yes  strict", "yes  A0", "the loader and the library are"]);
+    // The other tests run here.
+    assert!(!text.lines().any(|line| line.starts_with(" no  seccomp")), "{text}");
+    let json: Value = serde_json::from_str(&prints(&["doctor", "--json"], 0, &[])).expect("JSON");
+    assert_eq!(json["schema"], "ia2.doctor/1");
+    // Under the shim its window is taken, and that is said.
+    let under = [ia2().to_str().expect("it is UTF-8"), "doctor"].map(str::to_owned);
+    prints(&["run", "--", &under[0], &under[1]], 1, &["no  window", "is taken"]);
+}
+
+/// The filter for bubblewrap: it works in a process that has nothing else of ours.
+#[test]
+fn a_plain_filter_judges_without_the_shim() {
+    let (folder, path) = written(
+        "policy plain version 1\nmode blocklist\ndefault allow\nunknown errno ENOSYS\n\
+         mkdir, mkdirat : errno EROFS\nio_uring_setup : errno ENOSYS\nsocket : family == AF_UNIX else errno EACCES\n",
+    );
+    let path = path.to_str().expect("it is UTF-8");
+    let filter = folder.path().join("filter");
+    prints(
+        &["compile", path, "--shape", "plain", "-o", filter.to_str().expect("it is UTF-8")],
+        0,
+        &[],
+    );
+    let script = "import ctypes, errno, os, socket, sys
+data = open(sys.argv[1], 'rb').read()
+class Program(ctypes.Structure):
+    _fields_ = [('len', ctypes.c_ushort), ('insns', ctypes.c_char_p)]
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(data) // 8, data))) == 0
+for what in (lambda: os.mkdir('/tmp/x'), lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX)):
+    try:
+        what()
+        print('made')
+    except OSError as e:
+        print(errno.errorcode[e.errno])
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", script]).arg(&filter);
+    let run = run(&mut python, LIMIT).expect("it runs");
+    assert_eq!(run.text(), "EROFS\nEACCES\nmade\n", "{}", run.error_text());
+    // What only the shim can decide is an error with its place.
+    let refused = go(&["compile", "ia2", "--shape", "plain"]);
+    assert_eq!(refused.end, End::Exit(1));
+    assert!(refused.error_text().contains("error[E0901]"), "{}", refused.error_text());
+    assert!(refused.error_text().contains("path in files"), "{}", refused.error_text());
 }

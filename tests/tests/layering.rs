@@ -93,7 +93,10 @@ fn the_library_adds_nothing_of_its_own() {
 #[test]
 fn the_command_line_does_not_use_live_code() {
     // It shares a package with the loader, which does.
-    assert!(lines_with("loader/src/ia2", &["ia2_rt", "ia2_boot"]).is_empty());
+    let mut found = lines_with("loader/src/ia2", &["ia2_rt", "ia2_boot"]);
+    // The built-in policies are data, compiled when the crate is built.
+    found.retain(|line| !line.ends_with(": use ia2_boot::built_in;"));
+    assert!(found.is_empty(), "{found:#?}");
     assert!(!lines_with("loader/src/loader", &["ia2_rt"]).is_empty());
     assert!(lines_with("loader/src/loader", &["std::", "libc::", "alloc::"]).is_empty());
 }

@@ -1,178 +1,260 @@
 //! `ia2 diff`: which calls two policies treat differently, with a call that shows it.
 //!
-//! Both are asked about the same calls: each number, and for the arguments that either looks at, the
-//! values around every constant in their rules. Where a condition compares arguments with constants
-//! one by one, as nearly all do, nothing lies between those values, and the comparison is complete.
+//! Both are asked about the same calls: each number, and for the arguments that either looks at, a value of
+//! each kind that they can tell apart. So what is found is really different, and what is not found is
+//! equal, but for two things that are told: conditions that compare two arguments, and patterns of paths,
+//! of which only samples can be tried.
+//!
+//! `emulate` counts as `allow`: the shim does these calls in its own way under every policy.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ia2_core::calls;
-use ia2_core::show::{self, ReadString};
-use ia2_core::text::Text;
-use ia2_policy::eval::{Outcome, eval};
-use ia2_policy::policy::{Expr, Policy, Value};
-use serde_json::json;
+use ia2_policy::eval::Outcome;
+use ia2_policy::policy::{Expr, Paths, Policy};
+use serde_json::{Value, json};
 
-use crate::{ask, layers};
+use crate::policy::space::{Given, Space, effect};
+use crate::policy::{self, words};
+
+/// Shown first in the long help.
+const EXAMPLES: &str = "Examples:
+  ia2 diff ia2 capejail                  all calls that they treat differently
+  ia2 diff --why old.ia2 new.ia2         with the rules that say so
+  ia2 diff --subset new.ia2 old.ia2      for CI: fails if `new` allows what `old` refuses";
 
 /// Options of `ia2 diff`.
 #[derive(clap::Args)]
+#[command(
+    before_long_help = EXAMPLES,
+    after_long_help = "Exit status: 0 if they are equal (with --subset: if ONE allows no more than OTHER), 1 if not, 2 if one cannot be used."
+)]
 pub(crate) struct Arguments {
-    /// A file, or a built-in policy by name.
+    /// A file, or a name.
     one: String,
     /// The other.
     other: String,
-    /// Print a line of JSON for each difference.
+    /// Name the rules.
+    #[arg(long)]
+    why: bool,
+    /// Only show what ONE allows and OTHER does not.
+    #[arg(long)]
+    subset: bool,
+    /// Print an object of JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Calls tried for one number at most.
-const MOST: usize = 20_000;
-/// Numbers beyond the table that are tried.
-const NUMBERS: u32 = 600;
+/// A number that no table knows, for all of them.
+const UNKNOWN: u32 = 600;
+
+/// Which way two policies differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// The first lets through what the second does not.
+    More,
+    /// The second lets through what the first does not.
+    Less,
+    /// Both refuse it, or let it through, in other ways.
+    Other,
+}
+
+/// One difference.
+struct Difference<'a> {
+    nr: u32,
+    way: Way,
+    /// A call that shows it, and what it depends on besides.
+    witness: String,
+    besides: String,
+    said: [Outcome<'a>; 2],
+}
+
+/// Calls whose conditions differ, though nothing was found that shows it.
+struct Open {
+    nr: u32,
+    why: &'static str,
+}
 
 /// Exit status 1 if they differ, 2 if one cannot be used.
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
-    let [one, other] = [&arguments.one, &arguments.other].map(|name| layers::load(name, None));
-    let (Some(a), Some(b)) = (one.or_draw(), other.or_draw()) else { return Ok(ExitCode::from(2)) };
-    let mut count = 0;
-    for nr in 0..=NUMBERS {
-        let Some((args, said_a, said_b)) = difference(a, b, nr) else { continue };
-        count += 1;
-        let mut text = Text::<1024>::new();
-        show::call(&mut text, nr, calls::by_nr(nr).as_ref(), args, &mut NoStrings);
-        let call = String::from_utf8_lossy(text.as_bytes());
-        if arguments.json {
-            let line = json!({"schema": "ia2.diff/1", "nr": nr, "sys": calls::name(nr), "call": call,
-                "one": ask::action(said_a.action), "other": ask::action(said_b.action)});
-            writeln!(out, "{line}")?;
-        } else {
-            writeln!(out, "{call}")?;
-            for (name, policy, said) in
-                [(&arguments.one, a, &said_a), (&arguments.other, b, &said_b)]
-            {
-                writeln!(out, "    {name}: {}", ask::in_words(policy, nr, said))?;
-            }
+    let names = [&arguments.one, &arguments.other];
+    let loaded = names.map(|name| policy::load(name));
+    let schema = arguments.json.then_some("ia2.diff/1");
+    let [one, other] = &loaded;
+    let (Some(a), Some(b)) = (one.usable(schema, out)?, other.usable(schema, out)?) else {
+        return Ok(ExitCode::from(2));
+    };
+    let (mut found, mut open) = (Vec::new(), Vec::new());
+    for nr in numbers(a, b) {
+        compare(a, b, nr, &mut found, &mut open);
+    }
+    if arguments.subset {
+        found.retain(|one| one.way == Way::More);
+    }
+    found.sort_by_key(|one| (one.way, one.nr));
+    if arguments.json {
+        let report = json!({
+            "schema": "ia2.diff/1",
+            "one": arguments.one,
+            "other": arguments.other,
+            "equal": found.is_empty() && open.is_empty(),
+            "differences": found.iter().map(|one| one.json([a, b])).collect::<Vec<_>>(),
+            "open": open.iter().map(|one| {
+                json!({"nr": one.nr, "sys": words::call(one.nr), "message": one.why})
+            }).collect::<Vec<_>>(),
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        write_all(arguments, [a, b], &found, &open, out)?;
+    }
+    let equal = found.is_empty() && open.is_empty();
+    Ok(if equal { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn write_all(
+    arguments: &Arguments,
+    policies: [&Policy; 2],
+    found: &[Difference<'_>],
+    open: &[Open],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let [one, other] = [&arguments.one, &arguments.other];
+    for way in [Way::More, Way::Less, Way::Other] {
+        let rows: Vec<&Difference<'_>> = found.iter().filter(|one| one.way == way).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let calls = words::count(calls_of(rows.iter().copied()), "call");
+        match way {
+            Way::More => writeln!(out, "{one} allows, {other} does not ({calls}):")?,
+            Way::Less => writeln!(out, "{other} allows, {one} does not ({calls}):")?,
+            Way::Other => writeln!(out, "{one} and {other} in different ways ({calls}):")?,
+        }
+        for row in rows {
+            row.write(arguments, policies, out)?;
         }
     }
-    if !arguments.json {
-        writeln!(out, "{count} calls differ")?;
+    for one in open {
+        writeln!(out, "{}: perhaps different: {}", words::call(one.nr), one.why)?;
     }
-    Ok(if count == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let count = calls_of(found.iter());
+    let verb = if count == 1 { "differs" } else { "differ" };
+    match (arguments.subset, count) {
+        (true, 0) => writeln!(out, "{one} allows nothing that {other} refuses"),
+        (true, _) => {
+            writeln!(out, "{one} is not a subset of {other}: {}", words::count(count, "call"))
+        }
+        (false, _) => writeln!(out, "{} {verb}", words::count(count, "call")),
+    }
 }
 
-/// There is no memory behind the arguments.
-struct NoStrings;
+fn calls_of<'a>(rows: impl Iterator<Item = &'a Difference<'a>>) -> usize {
+    rows.map(|one| one.nr).collect::<BTreeSet<_>>().len()
+}
 
-impl ReadString for NoStrings {
-    fn read_string(&mut self, _: u64, _: &mut [u8]) -> Option<usize> {
-        None
+impl Difference<'_> {
+    fn write(
+        &self,
+        arguments: &Arguments,
+        policies: [&Policy; 2],
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let besides =
+            if self.besides.is_empty() { String::new() } else { format!(" {}", self.besides) };
+        let unknown = if self.nr == UNKNOWN { " (any number that no table knows)" } else { "" };
+        let [one, other] = &self.said;
+        let [one_says, other_says] = [one, other].map(words::what);
+        writeln!(out, "  {}{besides}{unknown}: {one_says} | {other_says}", self.witness)?;
+        if arguments.why {
+            let names = [&arguments.one, &arguments.other];
+            for ((name, policy), said) in names.iter().zip(policies).zip(&self.said) {
+                writeln!(out, "      {name}: {}", words::outcome(policy, said))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn json(&self, policies: [&Policy; 2]) -> Value {
+        let [one, other] = &self.said;
+        let [a, b] = policies;
+        json!({
+            "nr": self.nr,
+            "sys": calls::name(self.nr),
+            "call": self.witness,
+            "besides": self.besides,
+            "way": match self.way { Way::More => "more", Way::Less => "less", Way::Other => "other" },
+            "one": words::outcome_json(a, one),
+            "other": words::outcome_json(b, other),
+        })
     }
 }
 
-/// A call of this number that gets different actions.
-fn difference<'a>(
+/// All that anybody names, and one number that nobody does.
+fn numbers(a: &Policy, b: &Policy) -> BTreeSet<u32> {
+    let named = [a, b].into_iter().flat_map(|policy| policy.calls.iter().map(|row| row.0));
+    calls::all().map(|call| call.nr).chain(named).chain([UNKNOWN]).collect()
+}
+
+/// Finds a witness for each pair of answers that call `nr` can get.
+fn compare<'a>(
     a: &'a Policy,
     b: &'a Policy,
     nr: u32,
-) -> Option<([u64; 6], Outcome<'a>, Outcome<'a>)> {
-    let mut values: [BTreeSet<u64>; 6] = Default::default();
-    for policy in [a, b] {
-        if let Some(rule) = policy.rule_of(nr).and_then(|index| policy.rules.get(index)) {
-            collect(&rule.when, &mut values);
+    found: &mut Vec<Difference<'a>>,
+    open: &mut Vec<Open>,
+) {
+    let space = Space::new(&[a, b], nr, &Given::default());
+    let mut pairs = Vec::new();
+    for point in space.points() {
+        let said = [point.ask(a), point.ask(b)];
+        let [one, other] = &said;
+        let pair = (effect(one), effect(other));
+        if pair.0 == pair.1 || pairs.contains(&pair) {
+            continue;
         }
+        pairs.push(pair);
+        let judge = |point: &policy::point::Point| (effect(&point.ask(a)), effect(&point.ask(b)));
+        let besides = point.besides(&space.asked(&point, judge));
+        let witness = point.written(space.free(&point, judge));
+        let way = match (one.action.lets_through(), other.action.lets_through()) {
+            (true, false) => Way::More,
+            (false, true) => Way::Less,
+            _ => Way::Other,
+        };
+        found.push(Difference { nr, way, witness, besides, said });
     }
-    for set in &mut values {
-        set.insert(0);
+    if !pairs.is_empty() {
+        return;
     }
-    let lists = values.map(|set| set.into_iter().collect::<Vec<_>>());
-    let mut at = [0usize; 6];
-    for _ in 0..MOST {
-        let mut args = [0; 6];
-        for ((arg, list), index) in args.iter_mut().zip(&lists).zip(at) {
-            *arg = list.get(index).copied().unwrap_or(0);
-        }
-        // What registers do not tell: once all of it holds, once nothing.
-        for answer in [true, false] {
-            let [one, other] = [a, b].map(|policy| eval(policy, nr, &args, &mut |_| Ok(answer)));
-            if one.action != other.action {
-                return Some((args, one, other));
-            }
-        }
-        // The next combination.
-        let mut place = 0;
-        loop {
-            let (Some(index), Some(list)) = (at.get_mut(place), lists.get(place)) else {
-                return None;
-            };
-            *index += 1;
-            if *index < list.len() {
-                break;
-            }
-            *index = 0;
-            place += 1;
-        }
-    }
-    None
-}
-
-/// Adds the values around the constants that a condition compares with each argument.
-fn collect(expr: &Expr, values: &mut [BTreeSet<u64>; 6]) {
-    let mut around = |arguments: &BTreeSet<u8>, constants: &[u64]| {
-        for at in arguments {
-            let Some(set) = values.get_mut(usize::from(*at)) else { continue };
-            for constant in constants {
-                set.extend([constant.wrapping_sub(1), *constant, constant.wrapping_add(1)]);
-                // Each bit of a mask.
-                set.extend((0..64).map(|bit| constant & 1 << bit));
-            }
-            set.extend([0, u64::MAX, 1 << 31, 1 << 63]);
-        }
-    };
-    match expr {
-        Expr::Not(inner) => collect(inner, values),
-        Expr::And(list) | Expr::Or(list) => list.iter().for_each(|one| collect(one, values)),
-        Expr::Compare { left, right, .. } => {
-            let (mut arguments, mut constants) = (BTreeSet::new(), Vec::new());
-            parts(left, &mut arguments, &mut constants);
-            parts(right, &mut arguments, &mut constants);
-            around(&arguments, &constants);
-        }
-        Expr::In { value, ranges, .. } => {
-            let (mut arguments, mut constants) = (BTreeSet::new(), Vec::new());
-            parts(value, &mut arguments, &mut constants);
-            constants.extend(ranges.iter().flat_map(|(low, high)| [*low, *high]));
-            around(&arguments, &constants);
-        }
-        Expr::Overlaps { addr, len, region } => {
-            let range = region.range();
-            around(&BTreeSet::from([*addr]), &[range.start, range.end]);
-            around(&BTreeSet::from([*len]), &[1, 4096]);
-        }
-        Expr::True | Expr::False | Expr::Path { .. } | Expr::From(_) => {}
+    let [one, other] = [a, b].map(|policy| policy.rule_of(nr).and_then(|at| policy.rules.get(at)));
+    let expr = |rule: Option<&'a ia2_policy::policy::Rule>| rule.map(|rule| &rule.when);
+    if path_questions(a, expr(one)) != path_questions(b, expr(other)) {
+        open.push(Open { nr, why: "they ask about different paths" });
+    } else if !space.is_exact && expr(one) != expr(other) {
+        open.push(Open { nr, why: "their conditions are too complex to be compared" });
     }
 }
 
-fn parts(value: &Value, arguments: &mut BTreeSet<u8>, constants: &mut Vec<u64>) {
-    match value {
-        Value::Constant(number) => constants.push(*number),
-        Value::Argument(at) => {
-            arguments.insert(*at);
-        }
-        Value::Number => {}
-        Value::And(a, b) | Value::Or(a, b) | Value::Xor(a, b) => {
-            parts(a, arguments, constants);
-            parts(b, arguments, constants);
-        }
-        Value::Shl(a, _) => parts(a, arguments, constants),
-        Value::Not(a) => {
-            let before = constants.len();
-            parts(a, arguments, constants);
-            let turned: Vec<u64> = constants.iter().skip(before).map(|one| !one).collect();
-            constants.extend(turned);
+/// What a condition asks about paths: the argument, and the patterns with what they give.
+fn path_questions(policy: &Policy, expr: Option<&Expr>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut left: Vec<&Expr> = expr.into_iter().collect();
+    while let Some(one) = left.pop() {
+        match one {
+            Expr::Not(inner) => left.push(inner),
+            Expr::And(list) | Expr::Or(list) => left.extend(list),
+            Expr::Path { arg, paths: Paths::Patterns(patterns) } => {
+                all.insert(format!("{arg} {patterns:?}"));
+            }
+            Expr::Path { arg, paths: Paths::Files } => {
+                let items = policy.files.iter();
+                let items = items.map(|one| (one.access, &one.paths, &one.except));
+                all.insert(format!("{arg} {:?}", items.collect::<Vec<_>>()));
+            }
+            _ => {}
         }
     }
+    all
 }

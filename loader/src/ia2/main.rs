@@ -12,19 +12,40 @@ mod check;
 mod compile;
 mod convert;
 mod diff;
+mod doctor;
 mod explain;
 mod file;
-mod layers;
+
 mod list;
+mod pages;
+mod policy;
 mod process;
 mod run;
 mod sites;
 mod stats;
 
+/// Shown first in the long help.
+const EXAMPLES: &str = "Examples:
+  ia2 run -p nginx -- nginx              start a program under a policy
+  ia2 check app.ia2                      what is wrong with a policy
+  ia2 explain app.ia2 openat             who enforces a rule, and against whom
+  ia2 test app.ia2 'read(3, _, _)'       what a policy says to a call
+  ia2 doctor                             what works on this machine";
+
 /// Route every system call of a program through one gate.
 #[derive(Parser)]
-#[command(name = "ia2", version)]
+#[command(name = "ia2", version, before_long_help = EXAMPLES)]
 struct Arguments {
+    /// Colours: auto (on a terminal, unless NO_COLOR is set), always, never.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    color: clap::ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,13 +68,15 @@ enum Command {
     Convert(convert::Arguments),
     /// List calls, sets, constants, actions, built-in policies.
     List(list::Arguments),
+    /// Tell what this machine supports, and so which backstops and levels work.
+    Doctor(doctor::Arguments),
     /// Write the completions of a shell to standard output.
     Completions {
         /// Which one.
         shell: clap_complete::Shell,
     },
-    /// Write the manual page to standard output.
-    Man,
+    /// Write manual pages.
+    Man(pages::Arguments),
     /// Show which SYSCALL instructions of ELF files can be rewritten, in which form, and why the
     /// others are left alone.
     Sites(sites::Arguments),
@@ -84,6 +107,7 @@ fn main() -> ExitCode {
             2
         });
     });
+    policy::draw::choose(arguments.color);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let done = match arguments.command {
         Command::Run(arguments) => return run::run(&arguments),
@@ -98,9 +122,8 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "ia2", &mut out);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Arguments::command()).render(&mut out).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Doctor(arguments) => doctor::run(&arguments, &mut out),
+        Command::Man(arguments) => pages::run(&arguments, Arguments::command(), &mut out),
         Command::Sites(arguments) => sites::run(&arguments, &mut out),
         Command::Cache(arguments) => cache::run(&arguments, &mut out),
         Command::Stats { files } => stats::run(&files, &mut out),

@@ -279,7 +279,7 @@ fn settings(arguments: &Arguments, layers: &[Vec<u8>]) -> Result<Vec<u8>, Failur
 
 /// The compiled policies.
 fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
-    let compiled = arguments.policy.iter().map(|name| crate::layers::compiled(name));
+    let compiled = arguments.policy.iter().map(|name| crate::policy::compiled(name));
     let layers: Result<Vec<_>, _> = compiled.filter_map(Result::transpose).collect();
     match layers {
         Ok(layers) if layers.len() > MOST_LAYERS => {

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use ia2_policy::diag::Severity;
+use ia2_policy::listing::{Machine, listing};
 use ia2_policy::policy::Policy;
 use ia2_policy::source::{Sources, Text, Unreadable};
 use ia2_policy::span::line_column;
@@ -35,7 +36,7 @@ mod systemd;
 mod to_oci;
 mod write;
 
-use crate::layers;
+use crate::policy;
 use foreign::{Fault, Foreign, Place, Weight};
 
 /// The arguments of `ia2 convert`.
@@ -213,7 +214,7 @@ fn check(own: bool, name: &Rc<str>, text: String) -> Result<Policy, Fault> {
     // A converted text has no file: it is called by what it was made from.
     let shown = if own { name.to_string() } else { format!("{name}, converted") };
     let first = Some((shown.clone(), text));
-    let mut texts = Texts { first, others: layers::Files::default() };
+    let mut texts = Texts { first, others: policy::Files::default() };
     let (policy, findings, sources) = ia2_policy::load(&shown, &mut texts);
     policy.ok_or_else(|| {
         let error = findings.iter().find(|found| found.severity == Severity::Error);
@@ -232,7 +233,7 @@ fn check(own: bool, name: &Rc<str>, text: String) -> Result<Policy, Fault> {
 /// The text that is converted, and what it includes.
 struct Texts {
     first: Option<(String, String)>,
-    others: layers::Files,
+    others: policy::Files,
 }
 
 impl Sources for Texts {
@@ -244,9 +245,16 @@ impl Sources for Texts {
     }
 }
 
-/// The seam to the compiler: the filter as the kernel takes it, or as text.
-fn compiled(_policy: &Policy, to: To) -> Result<Vec<u8>, String> {
-    Err(format!("{to:?} is not in this version"))
+/// The filter for programs without the shim, as the kernel takes it, or as text.
+fn compiled(policy: &Policy, to: To) -> Result<Vec<u8>, String> {
+    let insns = policy::plain::filter(policy).map_err(|errors| {
+        let lines = errors.iter().map(|error| ia2_policy::render::line(error, &policy.sources));
+        lines.collect::<Vec<_>>().join("; ")
+    })?;
+    Ok(match to {
+        To::Bpf => policy::plain::bytes(&insns),
+        _ => listing(&insns, Machine::Kernel(None)).into_bytes(),
+    })
 }
 
 /// The text of the file, and the name that it is told by.
