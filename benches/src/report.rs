@@ -134,7 +134,7 @@ impl Report {
     fn delivery(&self) -> Option<Bound> {
         let ns = |row, call| Some(per_call(&self.samples(row, call)?.generations.concat()));
         let delivered = |row| Some(ns(row, Call::Signal)? - ns(row, Call::Tgkill)?);
-        let mask = ns(Row::AddressFilter, Call::Sigprocmask)?;
+        let mask = ns(Row::AddressFilter, Call::SetMask)?;
         let look = ns(Row::Strict, Call::Sigprocmask)? - ns(Row::Native, Call::Sigprocmask)?;
         Some(Bound {
             what: "delivery of a signal / native, strict, without its calls".to_owned(),

@@ -141,6 +141,9 @@ pub struct Block {
     /// The program single-steps, and the exit has put that off until the mask is set.
     pub steps_later: Cell<bool>,
 
+    /// An address that no patch covers and that has no `SYSCALL`, when so many arenas had been made known.
+    pub plain: Cell<(u64, u64)>,
+
     /// The call in hand was judged by a policy, and is made with these arguments.
     pub judged: Cell<Option<[u64; 6]>>,
     /// The path that was judged: what the kernel is given.

@@ -167,11 +167,21 @@ pub fn program_address(ret: u64) -> u64 {
 ///
 /// The bytes at its address may be covered by a patch, and then its instruction is in a stub; or
 /// they may be a `SYSCALL` that would trap, which going to the gate at once spares it.
-pub fn resume(uc: &mut UContext) {
+///
+/// Where neither was so the last time, nothing is looked up: most signals find a thread where the one
+/// before did. Of the text that was there then, only an instruction right before a `SYSCALL` can have been
+/// patched since ([`crate::patch`]), and its first byte may be returned to; other text comes with an arena
+/// of its own.
+pub fn resume(block: &Block, uc: &mut UContext) {
+    let place = (uc.rip, stub::registered());
+    if block.plain.get() == place {
+        return;
+    }
     let (slot, header) = match stub::code_at(uc.rip) {
         Code::Covered(slot, header) => (slot, header),
         Code::Syscall if !gate::contains(uc.rip) => return make_call(uc, uc.rip.wrapping_add(2)),
-        Code::Syscall | Code::Other => return,
+        Code::Syscall => return,
+        Code::Other => return block.plain.set(place),
     };
     let covered = header.covers();
     if uc.rip == header.site {

@@ -152,7 +152,9 @@ pub fn rt_sigreturn(block: &Block) {
     block.exit_kind.set(ExitKind::SigReturn);
     block.exit_target.set(entry::sigreturn_addr());
     let to = block.hstack_top.get() - RETURN_FRAME;
-    if usermem::copy(to, rsp.wrapping_sub(8), size_of::<SigFrame>()).is_err() {
+    // The kernel looks at no more.
+    let len = offset_of!(SigFrame, info);
+    if usermem::copy(to, rsp.wrapping_sub(8), len).is_err() {
         // The kernel finds the same, and raises SIGSEGV.
         block.return_rsp.set(rsp);
         return;
@@ -169,6 +171,6 @@ pub fn rt_sigreturn(block: &Block) {
         block.altstack.set(new);
     }
     frame.uc.stack = block.kernel_altstack();
-    boundary::resume(&mut frame.uc);
+    boundary::resume(block, &mut frame.uc);
     block.return_rsp.set(to + 8);
 }

@@ -140,7 +140,7 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
         deliver(block, sig, info, uc, false)
     };
     if next == Next::Back {
-        boundary::resume(uc);
+        boundary::resume(block, uc);
     }
     if next != Next::Leave {
         block.in_shim.store(0, Ordering::Relaxed);

@@ -37,6 +37,8 @@ static ARENAS: [Arena; MAX] = [const {
     }
 }; MAX];
 static LEN: AtomicUsize = AtomicUsize::new(0);
+/// How often an arena was made known.
+static REGISTERED: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes of an arena that is made late.
 const LATE_LEN: u64 = 64 << 10;
@@ -79,7 +81,14 @@ pub fn register(start: u64, end: u64, next: u64) -> bool {
     arena.start.store(start, Ordering::Release);
     arena.next.store(next, Ordering::Release);
     LEN.fetch_max(index + 1, Ordering::Release);
+    REGISTERED.fetch_add(1, Ordering::Release);
     true
+}
+
+/// How often an arena was made known: with it may come text that is patched already.
+#[must_use]
+pub fn registered() -> u64 {
+    REGISTERED.load(Ordering::Acquire)
 }
 
 /// Gives up the arenas that no patch leads to any more: their text is unmapped, or other text is there
@@ -187,15 +196,33 @@ impl Window {
             let Ok([0xe9, a, b, c, d]) = usermem::peek(island) else { return None };
             return leads(addr, island, [a, b, c, d]);
         }
-        let is_jump = |(_, first): &(usize, &u8)| **first == 0xe9;
-        self.0.iter().enumerate().take(Window::BACK + 1).rev().filter(is_jump).find_map(
-            |(at, _)| {
-                let [_, a, b, c, d, ..] = *self.0.get(at..)? else { return None };
-                let start = addr - (Window::BACK - at) as u64;
-                leads(start, start, [a, b, c, d])
-            },
-        )
+        // The nearest one first.
+        let before = self.0.first_chunk().map_or(0, |bytes| bytes_that_are(0xe9, *bytes));
+        let here = u32::from(self.0.get(Window::BACK) == Some(&0xe9)) << Window::BACK;
+        let mut jumps = before | here;
+        while let Some(at) = jumps.checked_ilog2() {
+            jumps ^= 1 << at;
+            let start = addr - (Window::BACK as u64 - u64::from(at));
+            let rest = self.0.get(at as usize..).and_then(|rest| rest.split_first_chunk());
+            let Some(([_, a, b, c, d], _)) = rest else { continue };
+            if let Some(found) = leads(start, start, [*a, *b, *c, *d]) {
+                return Some(found);
+            }
+        }
+        None
     }
+}
+
+/// A bit for each of the bytes that is `wanted`.
+fn bytes_that_are(wanted: u8, bytes: [u8; Window::BACK]) -> u32 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().rev().fold(0, |bits, word| {
+        let other = u64::from_le_bytes(*word) ^ u64::from_le_bytes([wanted; 8]);
+        // The top bit of each byte that is zero; the product brings the eight together.
+        let zeros = !(((other & LOW) + LOW) | other | LOW) >> 7;
+        bits << 8 | (zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+    })
 }
 
 /// Whether the patch that leads to `slot` is still there.
@@ -325,4 +352,22 @@ fn write(slot: u64, bytes: &[u8]) -> bool {
     // If this fails the page stays writable, no worse.
     let _ = sys::mprotect(page, 4096, PROT_READ | PROT_EXEC);
     copied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes_that_are;
+
+    #[test]
+    fn each_byte_is_found_where_it_is() {
+        for at in 0..16 {
+            for other in [0, 1, 0x69, 0x7f, 0x80, 0xe8, 0xea, 0xff] {
+                let mut bytes = [other; 16];
+                assert_eq!(bytes_that_are(0xe9, bytes), 0, "{other:x}");
+                bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = 0xe9);
+                assert_eq!(bytes_that_are(0xe9, bytes), 1 << at, "{other:x}");
+                assert_eq!(bytes_that_are(other, bytes), 0xffff & !(1 << at), "{other:x}");
+            }
+        }
+    }
 }
