@@ -56,7 +56,7 @@ bench: all
 	$(CARGO) build --release -p ia2-benches
 	$(RELEASE)/ia2-bench --lib $(RELEASE)/libia2shim.so
 
-## install  copy library, loader, header, ia2 and documentation under PREFIX (default /usr/local)
+## install  copy library, loader, header, ia2, manual pages, completions, documentation under PREFIX (default /usr/local)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/doc/ia2shim
 	install -m 755 $(RELEASE)/ia2 $(DESTDIR)$(PREFIX)/bin
@@ -64,6 +64,11 @@ install: all
 	install -m 644 $(RELEASE)/libia2shim.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md) \
 		scripts/gdb.py $(DESTDIR)$(PREFIX)/share/doc/ia2shim
+	$(RELEASE)/ia2 man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(RELEASE)/ia2 completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ia2
+	$(RELEASE)/ia2 completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ia2
+	$(RELEASE)/ia2 completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ia2.fish
 ifneq ($(wildcard shim/include/ia2shim.h),)
 	install -d $(DESTDIR)$(PREFIX)/include
 	install -m 644 shim/include/ia2shim.h $(DESTDIR)$(PREFIX)/include

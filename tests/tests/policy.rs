@@ -13,7 +13,7 @@ use ia2_tests::server::{Server, fetch, free_port};
 use serde_json::Value as Json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -469,6 +469,80 @@ fn paths_are_judged_by_where_they_lead() {
     }
     let run = written.preload(&[("IA2_LOG", "off")], &["/bin/sh", "-c", &script]);
     assert_eq!(run.text(), wanted, "{}", run.error_text());
+}
+
+/// What `tests/policy/paths.c` says in a folder that `prepare` has filled.
+fn paths_program(folder: &Path) -> PathBuf {
+    let program = folder.join("paths");
+    let source = workspace().join("tests/policy/paths.c");
+    let mut gcc = Command::new("gcc");
+    output(gcc.args(["-O1", "-pthread", "-o"]).arg(&program).arg(source)).expect("it compiles");
+    program
+}
+
+/// The folder anew, as `tests/policy/paths.c` wants it.
+fn lay_out(at: &Path) {
+    for name in ["open", "shut", "read"] {
+        let _ = fs::remove_dir_all(at.join(name));
+        fs::create_dir(at.join(name)).expect("it can be made");
+        for file in ["file", "kept"] {
+            fs::write(at.join(name).join(file), format!("{name}\n")).expect("it can be written");
+        }
+    }
+    symlink("../shut/made", at.join("open/out")).expect("it can be made");
+    symlink("made", at.join("open/in")).expect("it can be made");
+}
+
+/// Links to nothing, flags behind a pointer, two paths in one call, a descriptor in place of a path; and a
+/// thread that changes paths and flags while the call is judged.
+#[test]
+fn paths_are_judged_however_they_are_named() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let at = folder.path().canonicalize().expect("it is there");
+    let program = paths_program(&at);
+    let written = Written::new(&format!(
+        "{OPEN}files ro \"/\" except \"{at}/shut\"\nfiles rw \"{at}/open\", \"/dev\"\n\
+         open, openat, openat2, creat, newfstatat : path in files else errno EACCES\n\
+         rename : oldpath in files && newpath in files else errno EACCES\n",
+        at = at.display()
+    ));
+    let words = |said: [&str; 18]| said.map(str::to_owned).to_vec();
+    let (ok, out) = ("ok", "EACCES");
+    let natively = words([
+        ok, ok, ok, ok, "EINVAL", ok, "E2BIG", "EFAULT", ok, ok, ok, ok, ok, "ENOENT", ok, ok,
+        "yes", "yes",
+    ]);
+    let judged = words([
+        out, ok, ok, out, "EINVAL", ok, "E2BIG", "EFAULT", ok, out, out, ok, ok, "ENOENT", ok, out,
+        "no", "no",
+    ]);
+    let check = |run: Run, wanted: &[String], how: &str| {
+        let said: Vec<String> = run
+            .text()
+            .lines()
+            .map(|line| line.rsplit(": ").next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(said, wanted, "{how}: {}{}", run.text(), run.error_text());
+    };
+    lay_out(&at);
+    check(
+        run(Command::new(&program).current_dir(&at), LIMIT).expect("it runs"),
+        &natively,
+        "natively",
+    );
+    for options in [
+        &["--quiet"][..],
+        &["--quiet", "--no-patch"],
+        &["--quiet", "--backstop", "inspected"],
+        &["--quiet", "--backstop", "none"],
+    ] {
+        lay_out(&at);
+        let mut ia2 = Command::new(ia2());
+        ia2.args(["run", "-p", &written.policy()]).args(options).arg("--").arg(&program);
+        let run = run(ia2.current_dir(&at), LIMIT).expect("it runs");
+        check(run, &judged, &format!("{options:?}"));
+        assert!(!at.join("shut/made").exists());
+    }
 }
 
 /// Who makes the call.

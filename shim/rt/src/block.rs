@@ -5,7 +5,7 @@
 //!   guard     4 KiB   ---  a handler stack that overflows ends here
 //!   altstack  64 KiB  rw-  where the kernel puts every signal frame
 //!   hstack    64 KiB  rw-  where the slow entry runs safe Rust, and a library is planned
-//!   Block     8 KiB   rw-  gs points at its first byte
+//!   Block    16 KiB   rw-  gs points at its first byte
 //! ```
 //! Blocks are never unmapped; a thread that exits marks its block free with its last store, and
 //! the next clone takes it. All blocks hang on one list that only grows, so that the statistics
@@ -146,8 +146,10 @@ pub struct Block {
 
     /// The call in hand was judged by a policy, and is made with these arguments.
     pub judged: Cell<Option<[u64; 6]>>,
-    /// The path that was judged: what the kernel is given.
-    pub frozen: Cell<[u8; FROZEN]>,
+    /// The paths that were judged: what the kernel is given.
+    pub frozen: [Cell<[u8; FROZEN]>; 2],
+    /// The flags of openat2 that were judged, likewise.
+    pub frozen_how: Cell<[u64; 3]>,
 
     /// Address of the selector with which the program has switched Syscall User Dispatch on, or 0.
     pub selector: Cell<u64>,
@@ -465,5 +467,5 @@ pub fn forget_others(own: &Block) {
     }
 }
 
-const _: () = assert!(size_of::<Block>() <= 3 * 4096, "keep the block small");
+const _: () = assert!(size_of::<Block>() <= 4 * 4096, "keep the block small");
 const _: () = assert!(size_of::<SigAction>() == 32);

@@ -126,6 +126,16 @@ pub fn read<T: Plain>(addr: u64) -> Result<T, i32> {
     Ok(unsafe { value.assume_init() })
 }
 
+/// The first `len` bytes at `addr`, eight at most, as a number.
+///
+/// # Errors
+/// EFAULT if one of them is not readable.
+pub fn read_part(addr: u64, len: u64) -> Result<u64, i32> {
+    let mut value = 0u64;
+    copy((&raw mut value).expose_provenance() as u64, addr, len.min(8) as usize)?;
+    Ok(value)
+}
+
 /// The first `N` bytes at `addr`, eight at most: code, mostly, which a few bytes tell apart.
 ///
 /// # Errors
