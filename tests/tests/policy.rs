@@ -6,11 +6,12 @@ use ia2_core::verdict::ActionKind;
 use ia2_policy::eval::{self, Atom, Cause};
 use ia2_policy::policy::{Expr, Policy, Value};
 use ia2_policy::source::Memory;
-use ia2_tests::artifacts::{ia2, shim, workspace};
+use ia2_tests::artifacts::{archive, ia2, shim, workspace};
 use ia2_tests::probe::{Outcome, Probe};
 use ia2_tests::run::{End, LIMIT, Run, output, run};
 use ia2_tests::server::{Server, fetch, free_port};
 use serde_json::Value as Json;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -471,12 +472,13 @@ fn paths_are_judged_by_where_they_lead() {
     assert_eq!(run.text(), wanted, "{}", run.error_text());
 }
 
-/// What `tests/policy/paths.c` says in a folder that `prepare` has filled.
-fn paths_program(folder: &Path) -> PathBuf {
-    let program = folder.join("paths");
+/// `tests/policy/paths.c`, compiled in `folder` with more arguments.
+fn paths_program(folder: &Path, name: &str, more: &[&OsStr]) -> PathBuf {
+    let program = folder.join(name);
     let source = workspace().join("tests/policy/paths.c");
     let mut gcc = Command::new("gcc");
-    output(gcc.args(["-O1", "-pthread", "-o"]).arg(&program).arg(source)).expect("it compiles");
+    gcc.args(["-O1", "-pthread", "-o"]).arg(&program).arg(source).args(more);
+    output(&mut gcc).expect("it compiles");
     program
 }
 
@@ -499,7 +501,8 @@ fn lay_out(at: &Path) {
 fn paths_are_judged_however_they_are_named() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let at = folder.path().canonicalize().expect("it is there");
-    let program = paths_program(&at);
+    let program = paths_program(&at, "paths", &[]);
+    let linked = paths_program(&at, "linked", &["-static".as_ref(), archive().as_os_str()]);
     let written = Written::new(&format!(
         "{OPEN}files ro \"/\" except \"{at}/shut\"\nfiles rw \"{at}/open\", \"/dev\"\n\
          open, openat, openat2, creat, newfstatat : path in files else errno EACCES\n\
@@ -543,6 +546,15 @@ fn paths_are_judged_however_they_are_named() {
         check(run, &judged, &format!("{options:?}"));
         assert!(!at.join("shut/made").exists());
     }
+    lay_out(&at);
+    let mut linked = Command::new(linked);
+    linked.current_dir(&at).env("IA2_POLICY", written.policy()).env("IA2_LOG", "off");
+    check(run(&mut linked, LIMIT).expect("it runs"), &judged, "linked");
+    lay_out(&at);
+    let mut preloaded = Command::new(&program);
+    preloaded.current_dir(&at).env("LD_PRELOAD", shim());
+    preloaded.env("IA2_POLICY", written.policy()).env("IA2_LOG", "off");
+    check(run(&mut preloaded, LIMIT).expect("it runs"), &judged, "preloaded");
 }
 
 /// Who makes the call.
