@@ -151,8 +151,8 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
         strict: &strict,
         inspected: &inspected,
         shim: &program,
-        slow: shim.slow(|nr, class| class.is_slow || (!class.is_plain && nr::is_inspected(nr))),
-        slow_alone: shim.slow(|_, class| !class.is_plain),
+        slow: shim.slow(|nr, class| class.is_slow || (!class.is_free && nr::is_inspected(nr))),
+        slow_alone: shim.slow(|_, class| !class.is_free),
         verdicts: &shim.verdicts,
         asks: &shim.asks,
     };
@@ -243,6 +243,8 @@ pub(crate) fn borders(policy: &Policy) -> Vec<u32> {
 struct Class {
     /// It is allowed whatever its arguments are, and nothing is logged.
     is_plain: bool,
+    /// The same, if not the kernel but the shim does it.
+    is_free: bool,
     /// The shim has to look at it even if the kernel has a filter: it can be asked, or be anything but
     /// allowed or refused with an errno, or cannot be allowed at all.
     is_slow: bool,
@@ -395,7 +397,7 @@ impl<'a> Shim<'a> {
     }
 
     fn class(&mut self, nr: u32) -> Class {
-        const UNKNOWN: Class = Class { is_plain: false, is_slow: true };
+        const UNKNOWN: Class = Class { is_plain: false, is_free: false, is_slow: true };
         let Some(id) = self.part(nr) else { return UNKNOWN };
         if let Some((_, class)) = self.classes.iter().find(|known| known.0 == id) {
             return *class;
@@ -407,6 +409,7 @@ impl<'a> Shim<'a> {
         };
         let class = Class {
             is_plain: !ends.asks && outcomes().all(Outcome::is_plain_allow),
+            is_free: !ends.asks && outcomes().all(Outcome::is_quiet),
             is_slow: ends.asks
                 || !outcomes().all(is_left_to_kernel)
                 || !outcomes().any(Outcome::is_plain_allow),

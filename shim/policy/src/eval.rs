@@ -80,10 +80,16 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Whether the call is made, and nothing is said about it.
+    /// Whether the kernel may make the call, and nothing is said about it.
     #[must_use]
     pub fn is_plain_allow(&self) -> bool {
         self.action == ActionKind::Allow && !self.log
+    }
+
+    /// Whether the program gets the call, from the kernel or the shim, and nothing is said about it.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.action.lets_through() && !self.log
     }
 }
 

@@ -234,13 +234,13 @@ impl<'a> Trial<'a> {
     /// Whether the call comes to the shim if it has to.
     fn ways(&self, nr: u32, args: &[u64; 6]) -> Result<(), Difference> {
         let meant = by_numbers(self.policy, nr, args);
-        let is_plain = meant.is_some_and(|meant| meant.is_plain_allow());
+        let is_free = meant.is_some_and(|meant| meant.is_quiet());
         let is_for_kernel = meant.is_some_and(|meant| {
             !meant.log && matches!(meant.action, ActionKind::Allow | ActionKind::Errno(_))
         });
         let is_slow = |filtered| self.blob.is_slow(nr, filtered);
-        let is_missed = (!is_plain && !is_slow(false))
-            || (!is_plain && nr::is_inspected(nr) && !is_slow(true))
+        let is_missed = (!is_free && !is_slow(false))
+            || (!is_free && nr::is_inspected(nr) && !is_slow(true))
             || (!is_for_kernel && !is_slow(true));
         match is_missed {
             true => Err(self.difference(nr, args, "a call does not come to the shim")),

@@ -69,6 +69,12 @@ pub fn is_slow(nr: u32, filtered: bool) -> bool {
     layers().any(|layer| layer.is_slow(nr, filtered))
 }
 
+/// Whether every layer allows call `nr` in any case, and says nothing about it.
+#[must_use]
+pub fn is_free(nr: u32) -> bool {
+    nr < X32_BIT && !is_slow(nr, false)
+}
+
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
