@@ -8,7 +8,7 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 UNIT := -p ia2-core -p ia2-plan -p ia2-policy -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo quick check lint stress bench install clean help
+.PHONY: all deps demo quick check lint attacks stress bench install clean help
 
 ## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
@@ -43,6 +43,10 @@ check:
 	@scripts/deps
 	@$(MAKE) --no-print-directory lint all
 	$(CARGO) test $(UNIT) -p ia2-tests --no-fail-fast
+
+## attacks  what is tried against the shim, and what becomes of it
+attacks:
+	@cat docs/threat-model.md
 
 ## stress   signal storms and random registers for minutes; SEED=, ROUNDS=, ONLY= repeat what failed
 stress: SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')

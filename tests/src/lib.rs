@@ -5,6 +5,7 @@
 //! `IA2_STATS`; nothing here links the shim.
 
 pub mod artifacts;
+pub mod attack;
 pub mod c_program;
 pub mod probe;
 pub mod pty;

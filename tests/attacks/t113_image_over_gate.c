@@ -1,14 +1,13 @@
-// T113: an image whose own SYSCALL lies where the filter expects the gate, as the program and as its
-// interpreter. No form of exec takes it; the same image elsewhere runs.
-//#Backstop: strict,inspected
-//#Native: as the program: ran
-//#Native: as the interpreter: ran
-//#Native: by the gate's instruction: ran
-//#Native: elsewhere: ran
-//#Shim: as the program: EPERM
-//#Shim: as the interpreter: EPERM
-//#Shim: by the gate's instruction: EPERM
-//#Shim: elsewhere: ran
+// An image whose own SYSCALL lies where the filter expects the gate, as the program and as its interpreter. No
+// form of exec takes it; the same image elsewhere runs.
+//# case: T113
+//# title: a program brings its own code to the gate's address
+//# layers: B, X
+//# policy: base, ia2
+//# users: root, unprivileged
+//# attack: as the program = A2 EPERM
+//# attack: as the interpreter = A2 EPERM
+//# twin: elsewhere
 #include "attack.h"
 #include <elf.h>
 
@@ -55,31 +54,27 @@ static void write_program(const char *path, unsigned long base, const char *inte
     CHECK(fd >= 0 && write(fd, file, sizeof file) == sizeof file && close(fd) == 0);
 }
 
-static void attack(const char *what, const char *path, int directly) {
+enum { PROGRAM, INTERPRETER, ELSEWHERE };
+
+static long execute(long as) {
+    write_program(image, as == ELSEWHERE ? 0x30000000 : (unsigned long)GATE, 0);
+    write_program(program, 0x20000000, image);
     pid_t child = fork();
     if (child == 0) {
-        long result = directly ? at_gate(SYS_execve, (long)path, (long)arguments, (long)environment, 0, 0)
-                               : RAW(SYS_execve, path, arguments, environment);
-        say("%s: %s", what, errno_name((int)result));
-        _exit(0);
+        long result = call(SYS_execve, as == INTERPRETER ? program : image, arguments, environment);
+        _exit((int)-result);
     }
-    int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    if (status == 42 << 8) say("%s: ran", what);
-    else CHECK(status == 0);
+    int code = ended(child);
+    return code == 42 ? 0 : code < 1000 ? -code : -EFAULT;
 }
 
 int main(void) {
     CHECK(mkdtemp(folder));
     sprintf(image, "%s/image", folder);
     sprintf(program, "%s/program", folder);
-    write_program(image, (unsigned long)GATE, 0);
-    write_program(program, 0x20000000, image);
-    attack("as the program", image, 0);
-    attack("as the interpreter", program, 0);
-    attack("by the gate's instruction", image, 1);
-    write_program(image, 0x30000000, 0);
-    attack("elsewhere", image, 0);
+    attack("as the program", execute, PROGRAM);
+    attack("as the interpreter", execute, INTERPRETER);
+    twin("elsewhere", execute, ELSEWHERE);
     CHECK(unlink(image) == 0 && unlink(program) == 0 && rmdir(folder) == 0);
     done();
 }
