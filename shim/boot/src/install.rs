@@ -12,7 +12,7 @@ use ia2_core::handover::Handover;
 use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
 use ia2_core::nr;
 use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
-use ia2_rt::abi::errno::EACCES;
+use ia2_rt::abi::errno::{EACCES, EFAULT, ENAMETOOLONG, ENOENT, ENOTDIR};
 use ia2_rt::abi::{SIG_IGN, SigAction};
 use ia2_rt::block::{self, Block};
 use ia2_rt::state::{self, Backstop, KeptPath, STATS_PATH};
@@ -46,7 +46,20 @@ pub(crate) fn is_there() -> bool {
         let pid = raw::call(k::__NR_getpid, [0; 6]);
         raw::call(k::__NR_process_vm_readv, [pid as u64, local, 1, remote, 1, 0])
     };
-    copied == len as i64 && page.get(..len) == Some(gate::blob())
+    if copied >= 0 || copied == -i64::from(EFAULT) {
+        return copied == len as i64 && page.get(..len) == Some(gate::blob());
+    }
+    // Refused, by a policy. Taken for a path, what is there and can be read is not found.
+    // SAFETY: looks for a file, and faults on nothing.
+    let found = unsafe { raw::call(k::__NR_faccessat, [k::AT_FDCWD as u64, GATE, 0, 0, 0, 0]) };
+    if ![ENOENT, ENAMETOOLONG, ENOTDIR].iter().any(|errno| found == -i64::from(*errno)) {
+        return false;
+    }
+    let there = ptr::with_exposed_provenance::<u8>(GATE as usize);
+    // SAFETY: the kernel has read from there, and nothing else runs yet that could unmap it; if the
+    // path ended before `len`, so does the page not: it is a whole one.
+    let there = unsafe { core::slice::from_raw_parts(there, len) };
+    there == gate::blob()
 }
 
 /// Maps the window and fills the gate page. From here on [`sys`] works.

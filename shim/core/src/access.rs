@@ -38,6 +38,7 @@ const O_NOFOLLOW: u64 = 0o400_000;
 const O_TMPFILE: u64 = 0o20_000_000;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_SYMLINK_FOLLOW: u64 = 0x400;
+const AT_EMPTY_PATH: u64 = 0x1000;
 
 /// The argument that is the folder of path argument `path`: the descriptor right before it.
 #[must_use]
@@ -76,6 +77,12 @@ pub fn follow(nr: u32, flags: u64) -> Follow {
         _ => flags & AT_SYMLINK_NOFOLLOW != 0,
     };
     if no { Follow::No } else { Follow::Yes }
+}
+
+/// Whether an empty path of call `nr` is the file of the descriptor before it.
+#[must_use]
+pub const fn by_descriptor(nr: u32, flags: u64) -> bool {
+    !opens(nr) && flags & AT_EMPTY_PATH != 0 // O_DSYNC is the same bit
 }
 
 /// What call `nr` wants of the file at its path argument `arg`, which is there or is not.
@@ -152,6 +159,13 @@ mod tests {
         assert_eq!(wanted(nr("symlinkat"), 2, 0, false), Access::Create);
         assert_eq!(wanted(nr("linkat"), 1, 0, true), Access::Write);
         assert_eq!(wanted(nr("linkat"), 3, 0, false), Access::Create);
+    }
+
+    #[test]
+    fn an_empty_path_may_be_a_descriptor() {
+        assert!(super::by_descriptor(nr("newfstatat"), 0x1000));
+        assert!(!super::by_descriptor(nr("newfstatat"), 0x100));
+        assert!(!super::by_descriptor(OPENAT, 0x1000));
     }
 
     #[test]

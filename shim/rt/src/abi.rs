@@ -215,6 +215,7 @@ pub mod errno {
     pub const EACCES: i32 = 13;
     pub const EFAULT: i32 = 14;
     pub const ENODEV: i32 = 19;
+    pub const ENOTDIR: i32 = 20;
     pub const EINVAL: i32 = 22;
     pub const ENOSPC: i32 = 28;
     pub const ENAMETOOLONG: i32 = 36;

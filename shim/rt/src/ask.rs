@@ -16,7 +16,7 @@ use ia2_core::blob::{Asker, Caller, Paths};
 use ia2_core::regs::Frame;
 use ia2_core::text::Text;
 use ia2_core::verdict::Access;
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH};
+use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT};
 
 /// So many links may lead from one to the next (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -116,24 +116,23 @@ impl<'b> Asking<'b> {
     /// # Errors
     /// What the kernel says of the path.
     fn resolve(
-        frozen: &Cell<[u8; FROZEN]>,
-        len: usize,
+        path: &[u8],
         mut folder: i32,
         follow: Follow,
         out: &mut Text<FROZEN>,
     ) -> Result<Found, i32> {
         let stop = if follow == Follow::No { O_NOFOLLOW } else { 0 };
-        let mut path = Text::<FROZEN>::new();
-        path.raw(frozen.get().get(..len).unwrap_or(&[])).byte(0);
+        let mut next = Text::<FROZEN>::new();
+        next.raw(path).byte(0);
         for _ in 0..MOST_LINKS {
             out.clear();
-            let addr = path.as_bytes().as_ptr().addr() as u64;
+            let addr = next.as_bytes().as_ptr().addr() as u64;
             match open_at(folder, addr, stop) {
                 Ok(fd) => return name(fd, out).map(|()| Found::There),
                 Err(ENOENT) => {}
                 Err(errno) => return Err(errno),
             }
-            let text = path.as_bytes().strip_suffix(b"\0").unwrap_or(&[]);
+            let text = next.as_bytes().strip_suffix(b"\0").unwrap_or(&[]);
             let text = text.strip_suffix(b"/").unwrap_or(text);
             let cut = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
             let (parent, last) = text.split_at_checked(cut).unwrap_or((&[], text));
@@ -159,12 +158,12 @@ impl<'b> Asking<'b> {
                 out.raw(last);
                 return if out.cut() { Err(ENAMETOOLONG) } else { Ok(Found::Missing) };
             };
-            path.clear();
+            next.clear();
             if !target.starts_with(b"/") {
-                path.raw(out.as_bytes());
+                next.raw(out.as_bytes());
             }
-            path.raw(target).byte(0);
-            if path.cut() {
+            next.raw(target).byte(0);
+            if next.cut() {
                 return Err(ENAMETOOLONG);
             }
             folder = AT_FDCWD;
@@ -180,7 +179,11 @@ impl<'b> Asking<'b> {
         let nr = self.frame.nr();
         let flags = self.flags()?;
         let folder = access::folder(nr, arg).map_or(AT_FDCWD, |at| self.argument(at) as i32);
-        let by_descriptor = flags & u64::from(AT_EMPTY_PATH) != 0;
+        let by_descriptor = access::by_descriptor(nr, flags);
+        let [.., resolve] = self.block.frozen_how.get();
+        if self.how.is_some() && resolve & u64::from(RESOLVE_IN_ROOT) != 0 {
+            return Ok(false); // the one flag that changes where a path leads; the others only refuse
+        }
         let mut path = Text::new();
         // Linux 6.11 takes no path for an empty one.
         let is_null = by_descriptor && self.argument(arg) == 0;
@@ -190,13 +193,18 @@ impl<'b> Asking<'b> {
         };
         let found = match frozen {
             Some(frozen) if len != 0 => {
-                Self::resolve(frozen, len, folder, access::follow(nr, flags), &mut path)?
+                let text = frozen.get();
+                let text = text.get(..len).unwrap_or(&[]);
+                Self::resolve(text, folder, access::follow(nr, flags), &mut path)?
             }
             _ if !by_descriptor => return Err(ENOENT),
             // What fstat(2) tells of a descriptor that the program has is no question of paths.
             _ if access::wanted(nr, arg, flags, true) == Access::Read => return Ok(true),
             _ => name_of(folder, &mut path).map(|()| Found::There)?,
         };
+        if path.as_bytes().starts_with(b"pipe:[") {
+            return Ok(true); // by a name in /proc of a descriptor; no file, and it lies nowhere
+        }
         let wanted = access::wanted(nr, arg, flags, found == Found::There);
         Ok(paths.allows(wanted, path.as_bytes()))
     }

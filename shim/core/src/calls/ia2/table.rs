@@ -62,43 +62,43 @@ pub(super) const ROWS: &[Row] = &[
     r(38, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // setitimer
     r(39, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getpid
     r(40, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // sendfile
-    r(41, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // socket
+    r(41, p(433, 2), Complex(p(829, 6)), Some(Allow), p(3, 5), p(836, 61)), // socket
     r(42, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // connect
     r(43, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // accept
     r(44, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // sendto
     r(45, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // recvfrom
-    r(46, p(0, 2), Complex(p(829, 8)), Some(Allow), p(3, 5), p(838, 37)), // sendmsg
-    r(47, p(0, 2), Complex(p(876, 3)), Some(Allow), p(3, 5), p(880, 39)), // recvmsg
+    r(46, p(0, 2), Complex(p(898, 8)), Some(Allow), p(3, 5), p(907, 37)), // sendmsg
+    r(47, p(0, 2), Complex(p(945, 3)), Some(Allow), p(3, 5), p(949, 39)), // recvmsg
     r(48, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // shutdown
     r(49, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // bind
     r(50, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // listen
     r(51, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // getsockname
     r(52, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // getpeername
     r(53, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // socketpair
-    r(54, p(0, 2), Complex(p(920, 7)), Some(Allow), p(3, 5), p(928, 66)), // setsockopt
+    r(54, p(0, 2), Complex(p(989, 7)), Some(Allow), p(3, 5), p(997, 66)), // setsockopt
     r(55, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // getsockopt
-    r(56, p(579, 6), Complex(p(995, 5)), None, p(1001, 67), p(0, 0)), // clone
-    r(57, p(579, 6), Complex(p(995, 5)), Some(Allow), p(1069, 23), p(1093, 80)), // fork
-    r(58, p(579, 6), Complex(p(995, 5)), Some(Allow), p(1174, 63), p(1238, 58)), // vfork
-    r(59, p(1297, 4), Complex(p(1297, 4)), Some(Allow), p(3, 5), p(1302, 28)), // execve
+    r(56, p(579, 6), Complex(p(1064, 5)), None, p(1070, 67), p(0, 0)), // clone
+    r(57, p(579, 6), Complex(p(1064, 5)), Some(Allow), p(1138, 23), p(1162, 80)), // fork
+    r(58, p(579, 6), Complex(p(1064, 5)), Some(Allow), p(1243, 63), p(1307, 58)), // vfork
+    r(59, p(1366, 4), Complex(p(1366, 4)), Some(Allow), p(3, 5), p(1371, 28)), // execve
     r(60, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // exit
-    r(61, p(1331, 3), Allow, None, p(3, 5), p(0, 0)), // wait4
-    r(62, p(821, 7), Complex(p(1335, 3)), Some(Allow), p(3, 5), p(1339, 39)), // kill
-    r(63, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // uname
-    r(64, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // semget
-    r(65, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // semop
-    r(66, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // semctl
-    r(67, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // shmdt
-    r(68, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // msgget
-    r(69, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // msgsnd
-    r(70, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // msgrcv
-    r(71, p(1387, 7), Forbid, None, p(1395, 16), p(0, 0)), // msgctl
-    r(72, p(433, 2), Complex(p(1412, 5)), Some(Allow), p(3, 5), p(1418, 53)), // fcntl
+    r(61, p(1400, 3), Allow, None, p(3, 5), p(0, 0)), // wait4
+    r(62, p(821, 7), Complex(p(1404, 3)), Some(Allow), p(3, 5), p(1408, 39)), // kill
+    r(63, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // uname
+    r(64, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // semget
+    r(65, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // semop
+    r(66, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // semctl
+    r(67, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // shmdt
+    r(68, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // msgget
+    r(69, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // msgsnd
+    r(70, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // msgrcv
+    r(71, p(1456, 7), Forbid, None, p(1464, 16), p(0, 0)), // msgctl
+    r(72, p(433, 2), Complex(p(1481, 5)), Some(Allow), p(3, 5), p(1487, 53)), // fcntl
     r(73, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // flock
     r(74, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fsync
     r(75, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fdatasync
-    r(76, p(9, 2), Complex(p(12, 4)), Some(Allow), p(3, 5), p(1472, 13)), // truncate
-    r(77, p(9, 2), Allow, None, p(3, 5), p(1486, 28)), // ftruncate
+    r(76, p(9, 2), Complex(p(12, 4)), Some(Allow), p(3, 5), p(1541, 13)), // truncate
+    r(77, p(9, 2), Allow, None, p(3, 5), p(1555, 28)), // ftruncate
     r(78, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // getdents
     r(79, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // getcwd
     r(80, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // chdir
@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     r(82, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // rename
     r(83, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // mkdir
     r(84, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // rmdir
-    r(85, p(9, 2), Complex(p(12, 4)), Some(Allow), p(3, 5), p(1515, 53)), // creat
+    r(85, p(9, 2), Complex(p(12, 4)), Some(Allow), p(3, 5), p(1584, 53)), // creat
     r(86, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // link
     r(87, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // unlink
     r(88, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // symlink
@@ -117,50 +117,50 @@ pub(super) const ROWS: &[Row] = &[
     r(93, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fchown
     r(94, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // lchown
     r(95, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // umask
-    r(96, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // gettimeofday
-    r(97, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // getrlimit
-    r(98, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // getrusage
-    r(99, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // sysinfo
-    r(100, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // times
-    r(101, p(1569, 5), Complex(p(1575, 6)), None, p(1582, 68), p(0, 0)), // ptrace
+    r(96, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // gettimeofday
+    r(97, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // getrlimit
+    r(98, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // getrusage
+    r(99, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // sysinfo
+    r(100, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // times
+    r(101, p(1638, 5), Complex(p(1644, 6)), None, p(1651, 68), p(0, 0)), // ptrace
     r(102, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getuid
-    r(103, p(0, 2), Complex(p(1651, 6)), Some(Allow), p(3, 5), p(1658, 46)), // syslog
+    r(103, p(0, 2), Complex(p(1720, 6)), Some(Allow), p(3, 5), p(1727, 46)), // syslog
     r(104, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getgid
-    r(105, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setuid
-    r(106, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setgid
+    r(105, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setuid
+    r(106, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setgid
     r(107, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // geteuid
     r(108, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getegid
-    r(109, p(821, 7), Complex(p(1723, 11)), Some(Forbid), p(1705, 17), p(1735, 56)), // setpgid
+    r(109, p(821, 7), Complex(p(1792, 11)), Some(Forbid), p(1774, 17), p(1804, 56)), // setpgid
     r(110, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getppid
     r(111, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getpgrp
-    r(112, p(821, 7), Complex(p(1723, 11)), Some(Forbid), p(1705, 17), p(1792, 51)), // setsid
-    r(113, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setreuid
-    r(114, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setregid
+    r(112, p(821, 7), Complex(p(1792, 11)), Some(Forbid), p(1774, 17), p(1861, 51)), // setsid
+    r(113, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setreuid
+    r(114, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setregid
     r(115, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getgroups
-    r(116, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setgroups
-    r(117, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setresuid
+    r(116, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setgroups
+    r(117, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setresuid
     r(118, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getresuid
-    r(119, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setresgid
+    r(119, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setresgid
     r(120, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getresgid
     r(121, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // getpgid
-    r(122, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setfsuid
-    r(123, p(821, 7), Forbid, None, p(1705, 17), p(0, 0)), // setfsgid
-    r(124, p(821, 7), Allow, Some(Forbid), p(1705, 17), p(1844, 52)), // getsid
-    r(125, p(1897, 4), Allow, Some(Forbid), p(1705, 17), p(1902, 10)), // capget
-    r(126, p(1897, 4), Forbid, None, p(1705, 17), p(0, 0)), // capset
+    r(122, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setfsuid
+    r(123, p(821, 7), Forbid, None, p(1774, 17), p(0, 0)), // setfsgid
+    r(124, p(821, 7), Allow, Some(Forbid), p(1774, 17), p(1913, 52)), // getsid
+    r(125, p(1966, 4), Allow, Some(Forbid), p(1774, 17), p(1971, 10)), // capget
+    r(126, p(1966, 4), Forbid, None, p(1774, 17), p(0, 0)), // capset
     r(127, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // rt_sigpending
     r(128, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // rt_sigtimedwait
     r(129, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // rt_sigqueueinfo
     r(130, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // rt_sigsuspend
     r(131, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // sigaltstack
-    r(132, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // utime
-    r(133, p(1913, 6), Forbid, None, p(1920, 43), p(0, 0)), // mknod
-    r(134, p(1964, 8), Forbid, None, p(1973, 17), p(0, 0)), // uselib
-    r(135, p(821, 7), Forbid, None, p(1991, 18), p(0, 0)), // personality
+    r(132, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // utime
+    r(133, p(1982, 6), Forbid, None, p(1989, 43), p(0, 0)), // mknod
+    r(134, p(2033, 8), Forbid, None, p(2042, 17), p(0, 0)), // uselib
+    r(135, p(821, 7), Forbid, None, p(2060, 18), p(0, 0)), // personality
     r(136, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // ustat
     r(137, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // statfs
     r(138, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fstatfs
-    r(139, p(9, 2), Forbid, None, p(1973, 17), p(0, 0)), // sysfs
+    r(139, p(9, 2), Forbid, None, p(2042, 17), p(0, 0)), // sysfs
     r(140, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // getpriority
     r(141, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // setpriority
     r(142, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_setparam
@@ -170,44 +170,44 @@ pub(super) const ROWS: &[Row] = &[
     r(146, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_get_priority_max
     r(147, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_get_priority_min
     r(148, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_rr_get_interval
-    r(149, p(149, 3), Allow, None, p(2010, 60), p(0, 0)), // mlock
-    r(150, p(149, 3), Allow, None, p(2010, 60), p(0, 0)), // munlock
-    r(151, p(149, 3), Allow, None, p(2010, 60), p(0, 0)), // mlockall
-    r(152, p(149, 3), Allow, None, p(2010, 60), p(0, 0)), // munlockall
-    r(153, p(423, 3), Forbid, Some(Allow), p(3, 5), p(2071, 10)), // vhangup
-    r(154, p(2082, 13), Forbid, None, p(1395, 16), p(0, 0)), // modify_ldt
-    r(155, p(821, 7), Forbid, None, p(2096, 19), p(0, 0)), // pivot_root
-    r(156, p(1964, 8), Forbid, None, p(1973, 17), p(0, 0)), // _sysctl
-    r(157, p(821, 7), Complex(p(2116, 5)), None, p(2122, 25), p(0, 0)), // prctl
-    r(158, p(821, 7), Complex(p(2148, 10)), None, p(2159, 88), p(0, 0)), // arch_prctl
-    r(159, p(2248, 6), Forbid, None, p(2096, 19), p(0, 0)), // adjtimex
-    r(160, p(821, 7), Complex(p(2255, 8)), Some(Allow), p(3, 5), p(2264, 11)), // setrlimit
-    r(161, p(821, 7), Forbid, None, p(2096, 19), p(0, 0)), // chroot
+    r(149, p(149, 3), Allow, None, p(2079, 60), p(0, 0)), // mlock
+    r(150, p(149, 3), Allow, None, p(2079, 60), p(0, 0)), // munlock
+    r(151, p(149, 3), Allow, None, p(2079, 60), p(0, 0)), // mlockall
+    r(152, p(149, 3), Allow, None, p(2079, 60), p(0, 0)), // munlockall
+    r(153, p(423, 3), Forbid, Some(Allow), p(3, 5), p(2140, 10)), // vhangup
+    r(154, p(2151, 13), Forbid, None, p(1464, 16), p(0, 0)), // modify_ldt
+    r(155, p(821, 7), Forbid, None, p(2165, 19), p(0, 0)), // pivot_root
+    r(156, p(2033, 8), Forbid, None, p(2042, 17), p(0, 0)), // _sysctl
+    r(157, p(821, 7), Complex(p(2185, 5)), None, p(2191, 25), p(0, 0)), // prctl
+    r(158, p(821, 7), Complex(p(2217, 10)), None, p(2228, 88), p(0, 0)), // arch_prctl
+    r(159, p(2317, 6), Forbid, None, p(2165, 19), p(0, 0)), // adjtimex
+    r(160, p(821, 7), Complex(p(2324, 8)), Some(Allow), p(3, 5), p(2333, 11)), // setrlimit
+    r(161, p(821, 7), Forbid, None, p(2165, 19), p(0, 0)), // chroot
     r(162, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // sync
-    r(163, p(9, 2), Forbid, None, p(1395, 16), p(0, 0)), // acct
-    r(164, p(2248, 6), Forbid, None, p(2096, 19), p(0, 0)), // settimeofday
-    r(165, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // mount
-    r(166, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // umount2
-    r(167, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // swapon
-    r(168, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // swapoff
-    r(169, p(2248, 6), Forbid, None, p(2096, 19), p(0, 0)), // reboot
-    r(170, p(2248, 6), Forbid, Some(Allow), p(3, 5), p(2276, 50)), // sethostname
-    r(171, p(2248, 6), Forbid, Some(Allow), p(3, 5), p(2327, 14)), // setdomainname
-    r(172, p(821, 7), Forbid, None, p(1395, 16), p(0, 0)), // iopl
-    r(173, p(821, 7), Forbid, None, p(1395, 16), p(0, 0)), // ioperm
-    r(174, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // create_module
-    r(175, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // init_module
-    r(176, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // delete_module
-    r(177, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // get_kernel_syms
-    r(178, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // query_module
-    r(179, p(9, 2), Forbid, Some(Allow), p(3, 5), p(2365, 38)), // quotactl
-    r(180, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // nfsservctl
-    r(181, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // getpmsg
-    r(182, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // putpmsg
-    r(183, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // afs_syscall
-    r(184, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // tuxcall
-    r(185, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // security
-    r(186, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // gettid
+    r(163, p(9, 2), Forbid, None, p(1464, 16), p(0, 0)), // acct
+    r(164, p(2317, 6), Forbid, None, p(2165, 19), p(0, 0)), // settimeofday
+    r(165, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // mount
+    r(166, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // umount2
+    r(167, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // swapon
+    r(168, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // swapoff
+    r(169, p(2317, 6), Forbid, None, p(2165, 19), p(0, 0)), // reboot
+    r(170, p(2317, 6), Forbid, Some(Allow), p(3, 5), p(2345, 50)), // sethostname
+    r(171, p(2317, 6), Forbid, Some(Allow), p(3, 5), p(2396, 14)), // setdomainname
+    r(172, p(821, 7), Forbid, None, p(1464, 16), p(0, 0)), // iopl
+    r(173, p(821, 7), Forbid, None, p(1464, 16), p(0, 0)), // ioperm
+    r(174, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // create_module
+    r(175, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // init_module
+    r(176, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // delete_module
+    r(177, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // get_kernel_syms
+    r(178, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // query_module
+    r(179, p(9, 2), Forbid, Some(Allow), p(3, 5), p(2434, 38)), // quotactl
+    r(180, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // nfsservctl
+    r(181, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // getpmsg
+    r(182, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // putpmsg
+    r(183, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // afs_syscall
+    r(184, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // tuxcall
+    r(185, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // security
+    r(186, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // gettid
     r(187, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // readahead
     r(188, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // setxattr
     r(189, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // lsetxattr
@@ -221,66 +221,66 @@ pub(super) const ROWS: &[Row] = &[
     r(197, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // removexattr
     r(198, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // lremovexattr
     r(199, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fremovexattr
-    r(200, p(579, 6), Complex(p(1335, 3)), Some(Allow), p(3, 5), p(2404, 7)), // tkill
-    r(201, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // time
+    r(200, p(579, 6), Complex(p(1404, 3)), Some(Allow), p(3, 5), p(2473, 7)), // tkill
+    r(201, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // time
     r(202, p(579, 6), Allow, None, p(3, 5), p(0, 0)), // futex
-    r(203, p(436, 5), Complex(p(1335, 3)), Some(Allow), p(3, 5), p(2412, 11)), // sched_setaffinity
+    r(203, p(436, 5), Complex(p(1404, 3)), Some(Allow), p(3, 5), p(2481, 11)), // sched_setaffinity
     r(204, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_getaffinity
-    r(205, p(579, 6), Forbid, None, p(2424, 40), p(0, 0)), // set_thread_area
-    r(206, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_setup
-    r(207, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_destroy
-    r(208, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_getevents
-    r(209, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_submit
-    r(210, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_cancel
+    r(205, p(579, 6), Forbid, None, p(2493, 40), p(0, 0)), // set_thread_area
+    r(206, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_setup
+    r(207, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_destroy
+    r(208, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_getevents
+    r(209, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_submit
+    r(210, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_cancel
     r(211, p(579, 6), Allow, None, p(3, 5), p(0, 0)), // get_thread_area
-    r(212, p(9, 2), Forbid, Some(Allow), p(3, 5), p(2491, 14)), // lookup_dcookie
+    r(212, p(9, 2), Forbid, Some(Allow), p(3, 5), p(2560, 14)), // lookup_dcookie
     r(213, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // epoll_create
-    r(214, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // epoll_ctl_old
-    r(215, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // epoll_wait_old
-    r(216, p(149, 3), Forbid, None, p(1395, 16), p(0, 0)), // remap_file_pages
+    r(214, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // epoll_ctl_old
+    r(215, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // epoll_wait_old
+    r(216, p(149, 3), Forbid, None, p(1464, 16), p(0, 0)), // remap_file_pages
     r(217, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // getdents64
-    r(218, p(579, 6), Complex(p(2506, 11)), None, p(2518, 67), p(0, 0)), // set_tid_address
-    r(219, p(320, 6), Allow, None, p(2586, 40), p(0, 0)), // restart_syscall
-    r(220, p(579, 6), Forbid, Some(Allow), p(3, 5), p(2627, 40)), // semtimedop
+    r(218, p(579, 6), Complex(p(2575, 11)), None, p(2587, 67), p(0, 0)), // set_tid_address
+    r(219, p(320, 6), Allow, None, p(2655, 40), p(0, 0)), // restart_syscall
+    r(220, p(579, 6), Forbid, Some(Allow), p(3, 5), p(2696, 40)), // semtimedop
     r(221, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fadvise64
-    r(222, p(436, 5), Complex(p(2668, 8)), Some(Allow), p(3, 5), p(2677, 24)), // timer_create
+    r(222, p(436, 5), Complex(p(2737, 8)), Some(Allow), p(3, 5), p(2746, 24)), // timer_create
     r(223, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // timer_settime
     r(224, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // timer_gettime
     r(225, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // timer_getoverrun
     r(226, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // timer_delete
-    r(227, p(436, 5), Forbid, Some(Allow), p(3, 5), p(2702, 28)), // clock_settime
+    r(227, p(436, 5), Forbid, Some(Allow), p(3, 5), p(2771, 28)), // clock_settime
     r(228, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // clock_gettime
     r(229, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // clock_getres
     r(230, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // clock_nanosleep
     r(231, p(821, 7), Allow, None, p(3, 5), p(0, 0)), // exit_group
     r(232, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // epoll_wait
     r(233, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // epoll_ctl
-    r(234, p(821, 7), Complex(p(1335, 3)), Some(Allow), p(3, 5), p(2404, 7)), // tgkill
+    r(234, p(821, 7), Complex(p(1404, 3)), Some(Allow), p(3, 5), p(2473, 7)), // tgkill
     r(235, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // utimes
-    r(236, p(2342, 6), Forbid, None, p(2349, 15), p(0, 0)), // vserver
-    r(237, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // mbind
-    r(238, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // set_mempolicy
-    r(239, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // get_mempolicy
-    r(240, p(2736, 2), Allow, None, p(3, 5), p(0, 0)), // mq_open
-    r(241, p(2736, 2), Allow, None, p(3, 5), p(0, 0)), // mq_unlink
-    r(242, p(2736, 2), Allow, None, p(3, 5), p(0, 0)), // mq_timedsend
-    r(243, p(2736, 2), Allow, None, p(3, 5), p(0, 0)), // mq_timedreceive
-    r(244, p(2736, 2), Complex(p(2668, 8)), Some(Allow), p(3, 5), p(2739, 15)), // mq_notify
-    r(245, p(2736, 2), Allow, None, p(3, 5), p(0, 0)), // mq_getsetattr
-    r(246, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // kexec_load
-    r(247, p(1331, 3), Allow, None, p(3, 5), p(0, 0)), // waitid
-    r(248, p(2755, 3), Forbid, None, p(1395, 16), p(0, 0)), // add_key
-    r(249, p(2755, 3), Forbid, None, p(1395, 16), p(0, 0)), // request_key
-    r(250, p(2755, 3), Forbid, None, p(1395, 16), p(0, 0)), // keyctl
+    r(236, p(2411, 6), Forbid, None, p(2418, 15), p(0, 0)), // vserver
+    r(237, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // mbind
+    r(238, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // set_mempolicy
+    r(239, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // get_mempolicy
+    r(240, p(2805, 2), Allow, None, p(3, 5), p(0, 0)), // mq_open
+    r(241, p(2805, 2), Allow, None, p(3, 5), p(0, 0)), // mq_unlink
+    r(242, p(2805, 2), Allow, None, p(3, 5), p(0, 0)), // mq_timedsend
+    r(243, p(2805, 2), Allow, None, p(3, 5), p(0, 0)), // mq_timedreceive
+    r(244, p(2805, 2), Complex(p(2737, 8)), Some(Allow), p(3, 5), p(2808, 15)), // mq_notify
+    r(245, p(2805, 2), Allow, None, p(3, 5), p(0, 0)), // mq_getsetattr
+    r(246, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // kexec_load
+    r(247, p(1400, 3), Allow, None, p(3, 5), p(0, 0)), // waitid
+    r(248, p(2824, 3), Forbid, None, p(1464, 16), p(0, 0)), // add_key
+    r(249, p(2824, 3), Forbid, None, p(1464, 16), p(0, 0)), // request_key
+    r(250, p(2824, 3), Forbid, None, p(1464, 16), p(0, 0)), // keyctl
     r(251, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // ioprio_set
     r(252, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // ioprio_get
-    r(253, p(2759, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_init
-    r(254, p(2759, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_add_watch
-    r(255, p(2759, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_rm_watch
-    r(256, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // migrate_pages
-    r(257, p(9, 2), Complex(p(12, 4)), None, p(2767, 28), p(0, 0)), // openat
+    r(253, p(2828, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_init
+    r(254, p(2828, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_add_watch
+    r(255, p(2828, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_rm_watch
+    r(256, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // migrate_pages
+    r(257, p(9, 2), Complex(p(12, 4)), None, p(2836, 28), p(0, 0)), // openat
     r(258, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // mkdirat
-    r(259, p(1913, 6), Forbid, None, p(1920, 43), p(0, 0)), // mknodat
+    r(259, p(1982, 6), Forbid, None, p(1989, 43), p(0, 0)), // mknodat
     r(260, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fchownat
     r(261, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // futimesat
     r(262, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // newfstatat
@@ -291,22 +291,22 @@ pub(super) const ROWS: &[Row] = &[
     r(267, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // readlinkat
     r(268, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // fchmodat
     r(269, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // faccessat
-    r(270, p(0, 2), Complex(p(2796, 7)), Some(Allow), p(3, 5), p(2804, 29)), // pselect6
-    r(271, p(0, 2), Complex(p(2796, 7)), Some(Allow), p(3, 5), p(2834, 38)), // ppoll
-    r(272, p(821, 7), Complex(p(995, 5)), None, p(2873, 29), p(0, 0)), // unshare
-    r(273, p(579, 6), Complex(p(2506, 11)), Some(Allow), p(2903, 25), p(2929, 30)), // set_robust_list
+    r(270, p(0, 2), Complex(p(2865, 7)), Some(Allow), p(3, 5), p(2873, 29)), // pselect6
+    r(271, p(0, 2), Complex(p(2865, 7)), Some(Allow), p(3, 5), p(2903, 38)), // ppoll
+    r(272, p(821, 7), Complex(p(1064, 5)), None, p(2942, 29), p(0, 0)), // unshare
+    r(273, p(579, 6), Complex(p(2575, 11)), Some(Allow), p(2972, 25), p(2998, 30)), // set_robust_list
     r(274, p(579, 6), Allow, None, p(3, 5), p(0, 0)), // get_robust_list
     r(275, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // splice
     r(276, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // tee
     r(277, p(149, 3), Allow, None, p(3, 5), p(0, 0)), // sync_file_range
-    r(278, p(0, 2), Forbid, Some(Allow), p(3, 5), p(2960, 60)), // vmsplice
-    r(279, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // move_pages
+    r(278, p(0, 2), Forbid, Some(Allow), p(3, 5), p(3029, 60)), // vmsplice
+    r(279, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // move_pages
     r(280, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // utimensat
-    r(281, p(0, 2), Complex(p(2796, 7)), Some(Allow), p(3, 5), p(2804, 8)), // epoll_pwait
-    r(282, p(320, 6), Complex(p(320, 6)), Some(Forbid), p(3021, 16), p(3038, 35)), // signalfd
+    r(281, p(0, 2), Complex(p(2865, 7)), Some(Allow), p(3, 5), p(2873, 8)), // epoll_pwait
+    r(282, p(320, 6), Complex(p(320, 6)), Some(Forbid), p(3090, 16), p(3107, 35)), // signalfd
     r(283, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // timerfd_create
     r(284, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // eventfd
-    r(285, p(9, 2), Allow, None, p(3, 5), p(1486, 28)), // fallocate
+    r(285, p(9, 2), Allow, None, p(3, 5), p(1555, 28)), // fallocate
     r(286, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // timerfd_settime
     r(287, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // timerfd_gettime
     r(288, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // accept4
@@ -315,97 +315,97 @@ pub(super) const ROWS: &[Row] = &[
     r(291, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // epoll_create1
     r(292, p(433, 2), Allow, None, p(3, 5), p(111, 37)), // dup3
     r(293, p(433, 2), Allow, None, p(3, 5), p(0, 0)), // pipe2
-    r(294, p(2759, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_init1
+    r(294, p(2828, 7), Allow, None, p(3, 5), p(0, 0)), // inotify_init1
     r(295, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // preadv
     r(296, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // pwritev
     r(297, p(320, 6), Complex(p(320, 6)), None, p(327, 26), p(0, 0)), // rt_tgsigqueueinfo
-    r(298, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // perf_event_open
-    r(299, p(0, 2), Complex(p(876, 3)), Some(Allow), p(3, 5), p(3074, 10)), // recvmmsg
-    r(300, p(3085, 8), Forbid, Some(Allow), p(3, 5), p(3094, 38)), // fanotify_init
-    r(301, p(3085, 8), Forbid, Some(Allow), p(3, 5), p(3133, 16)), // fanotify_mark
-    r(302, p(821, 7), Complex(p(3150, 12)), Some(Allow), p(3, 5), p(3163, 40)), // prlimit64
+    r(298, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // perf_event_open
+    r(299, p(0, 2), Complex(p(945, 3)), Some(Allow), p(3, 5), p(3143, 10)), // recvmmsg
+    r(300, p(3154, 8), Forbid, Some(Allow), p(3, 5), p(3163, 38)), // fanotify_init
+    r(301, p(3154, 8), Forbid, Some(Allow), p(3, 5), p(3202, 16)), // fanotify_mark
+    r(302, p(821, 7), Complex(p(3219, 12)), Some(Allow), p(3, 5), p(3232, 40)), // prlimit64
     r(303, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // name_to_handle_at
-    r(304, p(9, 2), Forbid, Some(Allow), p(3, 5), p(3204, 61)), // open_by_handle_at
-    r(305, p(2248, 6), Forbid, Some(Allow), p(3, 5), p(3266, 24)), // clock_adjtime
+    r(304, p(9, 2), Forbid, Some(Allow), p(3, 5), p(3273, 61)), // open_by_handle_at
+    r(305, p(2317, 6), Forbid, Some(Allow), p(3, 5), p(3335, 24)), // clock_adjtime
     r(306, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // syncfs
     r(307, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // sendmmsg
-    r(308, p(821, 7), Forbid, None, p(3291, 19), p(0, 0)), // setns
-    r(309, p(1379, 7), Allow, None, p(3, 5), p(0, 0)), // getcpu
-    r(310, p(1569, 5), Forbid, None, p(3311, 17), p(0, 0)), // process_vm_readv
-    r(311, p(1569, 5), Forbid, None, p(3311, 17), p(0, 0)), // process_vm_writev
-    r(312, p(1668, 6), Forbid, None, p(1395, 16), p(0, 0)), // kcmp
-    r(313, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // finit_module
+    r(308, p(821, 7), Forbid, None, p(3360, 19), p(0, 0)), // setns
+    r(309, p(1448, 7), Allow, None, p(3, 5), p(0, 0)), // getcpu
+    r(310, p(1638, 5), Forbid, None, p(3380, 17), p(0, 0)), // process_vm_readv
+    r(311, p(1638, 5), Forbid, None, p(3380, 17), p(0, 0)), // process_vm_writev
+    r(312, p(875, 6), Forbid, None, p(1464, 16), p(0, 0)), // kcmp
+    r(313, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // finit_module
     r(314, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_setattr
     r(315, p(436, 5), Allow, None, p(3, 5), p(0, 0)), // sched_getattr
     r(316, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // renameat2
-    r(317, p(3329, 8), Complex(p(1767, 7)), None, p(3338, 35), p(0, 0)), // seccomp
+    r(317, p(3398, 8), Complex(p(1836, 7)), None, p(3407, 35), p(0, 0)), // seccomp
     r(318, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // getrandom
-    r(319, p(149, 3), Complex(p(3374, 5)), None, p(3380, 26), p(0, 0)), // memfd_create
-    r(320, p(1668, 6), Forbid, None, p(2096, 19), p(0, 0)), // kexec_file_load
-    r(321, p(3329, 8), Complex(p(3407, 3)), None, p(3338, 35), p(0, 0)), // bpf
-    r(322, p(1297, 4), Complex(p(1297, 4)), Some(Allow), p(3, 5), p(3411, 9)), // execveat
-    r(323, p(320, 6), Forbid, None, p(3021, 16), p(0, 0)), // userfaultfd
+    r(319, p(149, 3), Complex(p(3443, 5)), None, p(3449, 26), p(0, 0)), // memfd_create
+    r(320, p(875, 6), Forbid, None, p(2165, 19), p(0, 0)), // kexec_file_load
+    r(321, p(3398, 8), Complex(p(3476, 3)), None, p(3407, 35), p(0, 0)), // bpf
+    r(322, p(1366, 4), Complex(p(1366, 4)), Some(Allow), p(3, 5), p(3480, 9)), // execveat
+    r(323, p(320, 6), Forbid, None, p(3090, 16), p(0, 0)), // userfaultfd
     r(324, p(579, 6), Allow, None, p(3, 5), p(0, 0)), // membarrier
-    r(325, p(149, 3), Allow, None, p(2010, 60), p(0, 0)), // mlock2
+    r(325, p(149, 3), Allow, None, p(2079, 60), p(0, 0)), // mlock2
     r(326, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // copy_file_range
     r(327, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // preadv2
     r(328, p(0, 2), Allow, None, p(3, 5), p(0, 0)), // pwritev2
-    r(329, p(3421, 4), Complex(p(3421, 4)), None, p(3338, 35), p(0, 0)), // pkey_mprotect
-    r(330, p(3421, 4), Complex(p(3421, 4)), None, p(3338, 35), p(0, 0)), // pkey_alloc
-    r(331, p(3421, 4), Complex(p(3421, 4)), None, p(3338, 35), p(0, 0)), // pkey_free
+    r(329, p(3490, 4), Complex(p(3490, 4)), None, p(3407, 35), p(0, 0)), // pkey_mprotect
+    r(330, p(3490, 4), Complex(p(3490, 4)), None, p(3407, 35), p(0, 0)), // pkey_alloc
+    r(331, p(3490, 4), Complex(p(3490, 4)), None, p(3407, 35), p(0, 0)), // pkey_free
     r(332, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // statx
-    r(333, p(2465, 3), Forbid, None, p(2469, 21), p(0, 0)), // io_pgetevents
-    r(334, p(3426, 4), Forbid, Some(Allow), p(3, 5), p(3431, 85)), // rseq
-    r(335, p(1569, 5), Forbid, None, p(0, 0), p(3517, 90)), // uretprobe
-    r(336, p(1569, 5), Forbid, None, p(0, 0), p(3608, 43)), // uprobe
-    r(424, p(1331, 3), Complex(p(1335, 3)), Some(Allow), p(3, 5), p(2404, 7)), // pidfd_send_signal
-    r(425, p(3652, 8), Forbid, None, p(2469, 21), p(0, 0)), // io_uring_setup
-    r(426, p(3652, 8), Forbid, None, p(2469, 21), p(0, 0)), // io_uring_enter
-    r(427, p(3652, 8), Forbid, None, p(2469, 21), p(0, 0)), // io_uring_register
-    r(428, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // open_tree
-    r(429, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // move_mount
-    r(430, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // fsopen
-    r(431, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // fsconfig
-    r(432, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // fsmount
-    r(433, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // fspick
-    r(434, p(433, 2), Allow, None, p(3, 5), p(3661, 66)), // pidfd_open
-    r(435, p(821, 7), Complex(p(995, 5)), None, p(2873, 29), p(0, 0)), // clone3
-    r(436, p(433, 2), Complex(p(433, 2)), Some(Allow), p(3, 5), p(3728, 42)), // close_range
-    r(437, p(9, 2), Complex(p(12, 4)), None, p(2767, 28), p(0, 0)), // openat2
-    r(438, p(433, 2), Forbid, Some(Allow), p(3, 5), p(3771, 71)), // pidfd_getfd
+    r(333, p(2534, 3), Forbid, None, p(2538, 21), p(0, 0)), // io_pgetevents
+    r(334, p(3495, 4), Forbid, Some(Allow), p(3, 5), p(3500, 85)), // rseq
+    r(335, p(1638, 5), Forbid, None, p(0, 0), p(3586, 90)), // uretprobe
+    r(336, p(1638, 5), Forbid, None, p(0, 0), p(3677, 43)), // uprobe
+    r(424, p(1400, 3), Complex(p(1404, 3)), Some(Allow), p(3, 5), p(2473, 7)), // pidfd_send_signal
+    r(425, p(3721, 8), Forbid, None, p(2538, 21), p(0, 0)), // io_uring_setup
+    r(426, p(3721, 8), Forbid, None, p(2538, 21), p(0, 0)), // io_uring_enter
+    r(427, p(3721, 8), Forbid, None, p(2538, 21), p(0, 0)), // io_uring_register
+    r(428, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // open_tree
+    r(429, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // move_mount
+    r(430, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // fsopen
+    r(431, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // fsconfig
+    r(432, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // fsmount
+    r(433, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // fspick
+    r(434, p(433, 2), Allow, None, p(3, 5), p(3730, 66)), // pidfd_open
+    r(435, p(821, 7), Complex(p(1064, 5)), None, p(2942, 29), p(0, 0)), // clone3
+    r(436, p(433, 2), Complex(p(433, 2)), Some(Allow), p(3, 5), p(3797, 42)), // close_range
+    r(437, p(9, 2), Complex(p(12, 4)), None, p(2836, 28), p(0, 0)), // openat2
+    r(438, p(433, 2), Forbid, Some(Allow), p(3, 5), p(3840, 71)), // pidfd_getfd
     r(439, p(9, 2), Allow, None, p(3, 5), p(0, 0)), // faccessat2
-    r(440, p(149, 3), Forbid, None, p(3843, 12), p(0, 0)), // process_madvise
-    r(441, p(0, 2), Complex(p(2796, 7)), Some(Allow), p(3, 5), p(2804, 8)), // epoll_pwait2
-    r(442, p(9, 2), Forbid, None, p(2096, 19), p(0, 0)), // mount_setattr
-    r(443, p(9, 2), Forbid, Some(Allow), p(3, 5), p(3856, 11)), // quotactl_fd
-    r(444, p(3329, 8), Allow, None, p(3868, 44), p(3913, 31)), // landlock_create_ruleset
-    r(445, p(3329, 8), Allow, None, p(3868, 44), p(3913, 31)), // landlock_add_rule
-    r(446, p(3329, 8), Allow, None, p(3868, 44), p(3913, 31)), // landlock_restrict_self
-    r(447, p(149, 3), Forbid, None, p(2469, 21), p(0, 0)), // memfd_secret
-    r(448, p(149, 3), Forbid, None, p(2469, 21), p(3945, 6)), // process_mrelease
+    r(440, p(149, 3), Forbid, None, p(3912, 12), p(0, 0)), // process_madvise
+    r(441, p(0, 2), Complex(p(2865, 7)), Some(Allow), p(3, 5), p(2873, 8)), // epoll_pwait2
+    r(442, p(9, 2), Forbid, None, p(2165, 19), p(0, 0)), // mount_setattr
+    r(443, p(9, 2), Forbid, Some(Allow), p(3, 5), p(3925, 11)), // quotactl_fd
+    r(444, p(3398, 8), Allow, None, p(3937, 44), p(3982, 31)), // landlock_create_ruleset
+    r(445, p(3398, 8), Allow, None, p(3937, 44), p(3982, 31)), // landlock_add_rule
+    r(446, p(3398, 8), Allow, None, p(3937, 44), p(3982, 31)), // landlock_restrict_self
+    r(447, p(149, 3), Forbid, None, p(2538, 21), p(0, 0)), // memfd_secret
+    r(448, p(149, 3), Forbid, None, p(2538, 21), p(4014, 6)), // process_mrelease
     r(449, p(579, 6), Allow, None, p(3, 5), p(0, 0)), // futex_waitv
-    r(450, p(2731, 4), Forbid, None, p(2469, 21), p(0, 0)), // set_mempolicy_home_node
-    r(451, p(0, 2), Allow, None, p(0, 0), p(3952, 49)), // cachestat
-    r(452, p(9, 2), Allow, None, p(0, 0), p(4002, 38)), // fchmodat2
-    r(453, p(149, 3), Complex(p(153, 4)), None, p(0, 0), p(4041, 52)), // map_shadow_stack
-    r(454, p(579, 6), Allow, None, p(0, 0), p(4094, 8)), // futex_wake
-    r(455, p(579, 6), Allow, None, p(0, 0), p(4094, 8)), // futex_wait
-    r(456, p(579, 6), Allow, None, p(0, 0), p(4094, 8)), // futex_requeue
-    r(457, p(9, 2), Forbid, None, p(0, 0), p(4103, 69)), // statmount
-    r(458, p(9, 2), Forbid, None, p(0, 0), p(4173, 12)), // listmount
-    r(459, p(3329, 8), Allow, None, p(0, 0), p(1902, 10)), // lsm_get_self_attr
-    r(460, p(3329, 8), Forbid, None, p(0, 0), p(4186, 59)), // lsm_set_self_attr
-    r(461, p(3329, 8), Allow, None, p(0, 0), p(1902, 10)), // lsm_list_modules
-    r(462, p(149, 3), Complex(p(153, 4)), None, p(0, 0), p(4246, 84)), // mseal
-    r(463, p(9, 2), Allow, None, p(0, 0), p(4331, 11)), // setxattrat
-    r(464, p(9, 2), Allow, None, p(0, 0), p(4343, 11)), // getxattrat
-    r(465, p(9, 2), Allow, None, p(0, 0), p(4355, 12)), // listxattrat
-    r(466, p(9, 2), Allow, None, p(0, 0), p(4368, 14)), // removexattrat
-    r(467, p(9, 2), Forbid, None, p(0, 0), p(4383, 46)), // open_tree_attr
-    r(468, p(9, 2), Allow, None, p(0, 0), p(4430, 45)), // file_getattr
-    r(469, p(9, 2), Forbid, None, p(0, 0), p(4476, 73)), // file_setattr
-    r(470, p(821, 7), Forbid, None, p(0, 0), p(4550, 16)), // listns
-    r(471, p(3426, 4), Forbid, None, p(0, 0), p(4567, 11)), // rseq_slice_yield
+    r(450, p(2800, 4), Forbid, None, p(2538, 21), p(0, 0)), // set_mempolicy_home_node
+    r(451, p(0, 2), Allow, None, p(0, 0), p(4021, 49)), // cachestat
+    r(452, p(9, 2), Allow, None, p(0, 0), p(4071, 38)), // fchmodat2
+    r(453, p(149, 3), Complex(p(153, 4)), None, p(0, 0), p(4110, 52)), // map_shadow_stack
+    r(454, p(579, 6), Allow, None, p(0, 0), p(4163, 8)), // futex_wake
+    r(455, p(579, 6), Allow, None, p(0, 0), p(4163, 8)), // futex_wait
+    r(456, p(579, 6), Allow, None, p(0, 0), p(4163, 8)), // futex_requeue
+    r(457, p(9, 2), Forbid, None, p(0, 0), p(4172, 69)), // statmount
+    r(458, p(9, 2), Forbid, None, p(0, 0), p(4242, 12)), // listmount
+    r(459, p(3398, 8), Allow, None, p(0, 0), p(1971, 10)), // lsm_get_self_attr
+    r(460, p(3398, 8), Forbid, None, p(0, 0), p(4255, 59)), // lsm_set_self_attr
+    r(461, p(3398, 8), Allow, None, p(0, 0), p(1971, 10)), // lsm_list_modules
+    r(462, p(149, 3), Complex(p(153, 4)), None, p(0, 0), p(4315, 84)), // mseal
+    r(463, p(9, 2), Allow, None, p(0, 0), p(4400, 11)), // setxattrat
+    r(464, p(9, 2), Allow, None, p(0, 0), p(4412, 11)), // getxattrat
+    r(465, p(9, 2), Allow, None, p(0, 0), p(4424, 12)), // listxattrat
+    r(466, p(9, 2), Allow, None, p(0, 0), p(4437, 14)), // removexattrat
+    r(467, p(9, 2), Forbid, None, p(0, 0), p(4452, 46)), // open_tree_attr
+    r(468, p(9, 2), Allow, None, p(0, 0), p(4499, 45)), // file_getattr
+    r(469, p(9, 2), Forbid, None, p(0, 0), p(4545, 73)), // file_setattr
+    r(470, p(821, 7), Forbid, None, p(0, 0), p(4619, 16)), // listns
+    r(471, p(3495, 4), Forbid, None, p(0, 0), p(4636, 11)), // rseq_slice_yield
 ];
 
 /// What the rows say.
@@ -419,27 +419,28 @@ pub(super) const TEXT: &str = "\
     compared at 32 bits; AMENDED by thread (fw-immunant, 5 months ago): must be traced; allow? -> \
     complex:mmap shm useless without shmat; keeps the class whole forbid (alters memory mappings, \
     out-of-scope for now) thread: rinon flagged, table already edited to forbid as shmget process \
-    zerocopy deny MSG_ZEROCOPY (flags is a scalar) scm received descriptors must be classified \
-    sockopt deny SO_ZEROCOPY and SO_ATTACH_*BPF; the rest by level and optname clone complex \
-    filtering (only allowed from our wrapper with args we pass) allow (we support fork) the child \
-    needs its own copy of the maps, and the gate must not be MADV_DONTFORK allow (is vfork in IA2 \
-    safe in the same conditions as outside?) is clone(CLONE_VM|CLONE_VFORK): a way round the \
-    clone rule exec the filter outlives the gate ipc pid not the supervisor; SIGSYS is forwarded \
-    ambient obscure forbid (obscure) fcntl F_SETSIG with SIGSYS, seals on the shim's descriptors \
-    opens by path the shim's memfds are sealed path-opening call left out of the open class; see \
-    T07 debug ptrace complex filtering (may be used as part of sandbox, forbid otherwise) syslog \
-    leaks the kernel log; actions 3 and 10 at most forbid (security) job-control every shell \
-    needs it; IA2's own seccomp filter allows it daemons need it; IA2's own seccomp filter allows \
-    it reads only; getpgid, getpgrp and getppid are allowed caps reads only device forbid \
-    (privileged, avoid devices quagmire) obsolete forbid (obsolete) forbid (too weird) allow \
-    (resident vs not does not change protection semantics) privileged arch-specific forbid \
-    (privileged) prctl complex filtering (prctl) arch_prctl complex filtering (arch_prctl needed \
-    for SET_FS; glibc seems to do ARCH_CET_STATUS also) system resource RLIMIT_CORE privileged, \
-    same class as the other system setters as sethostname unimpl forbid (unimpl) privileged \
-    block-device administration as kill itself only forbid (afaik unused by glibc threading) aio \
-    forbid (out-of-scope) removed in 6.7 threadsetup complex filtering (thread setup uses, should \
-    not be used otherwise) allow (glibc wrappers for poll etc. use) semop with a timeout; semop \
-    is forbidden sigevent SIGEV_SIGNAL with SIGSYS settimeofday by another name numa mq as \
+    family neither raw packets nor rings that the kernel fills meanwhile zerocopy deny \
+    MSG_ZEROCOPY (flags is a scalar) scm received descriptors must be classified sockopt deny \
+    SO_ZEROCOPY and SO_ATTACH_*BPF; the rest by level and optname clone complex filtering (only \
+    allowed from our wrapper with args we pass) allow (we support fork) the child needs its own \
+    copy of the maps, and the gate must not be MADV_DONTFORK allow (is vfork in IA2 safe in the \
+    same conditions as outside?) is clone(CLONE_VM|CLONE_VFORK): a way round the clone rule exec \
+    the filter outlives the gate ipc pid not the supervisor; SIGSYS is forwarded ambient obscure \
+    forbid (obscure) fcntl F_SETSIG with SIGSYS, seals on the shim's descriptors opens by path \
+    the shim's memfds are sealed path-opening call left out of the open class; see T07 debug \
+    ptrace complex filtering (may be used as part of sandbox, forbid otherwise) syslog leaks the \
+    kernel log; actions 3 and 10 at most forbid (security) job-control every shell needs it; \
+    IA2's own seccomp filter allows it daemons need it; IA2's own seccomp filter allows it reads \
+    only; getpgid, getpgrp and getppid are allowed caps reads only device forbid (privileged, \
+    avoid devices quagmire) obsolete forbid (obsolete) forbid (too weird) allow (resident vs not \
+    does not change protection semantics) privileged arch-specific forbid (privileged) prctl \
+    complex filtering (prctl) arch_prctl complex filtering (arch_prctl needed for SET_FS; glibc \
+    seems to do ARCH_CET_STATUS also) system resource RLIMIT_CORE privileged, same class as the \
+    other system setters as sethostname unimpl forbid (unimpl) privileged block-device \
+    administration as kill itself only forbid (afaik unused by glibc threading) aio forbid \
+    (out-of-scope) removed in 6.7 threadsetup complex filtering (thread setup uses, should not be \
+    used otherwise) allow (glibc wrappers for poll etc. use) semop with a timeout; semop is \
+    forbidden sigevent SIGEV_SIGNAL with SIGSYS settimeofday by another name numa mq as \
     timer_create key inotify complex filtering (see open) sigmask as ppoll (pointer to pointer) \
     carries a sigset that can block SIGSYS complex filtering (see clone) allow (thread setup \
     uses) as powerful as set_tid_address pins user pages; page contents read after protection \
