@@ -519,7 +519,7 @@ impl<'a> Blob<'a> {
     /// business of the filter's first instructions, and not of a policy.
     pub fn judge(&self, call: &Call, asker: &mut impl Asker<'a>) -> Verdict<'a> {
         let data = Data::new(call.nr, 0, &call.args);
-        match cbpf::run(self.shim, &data, |question| self.ask(question, asker)) {
+        match cbpf::run(self.shim, &data, |question| self.answer(question, asker)) {
             Ok(index) => self.verdict(index).unwrap_or(Verdict::STRICTEST),
             Err(errno) => Verdict {
                 action: ActionKind::Errno(errno),
@@ -530,7 +530,17 @@ impl<'a> Blob<'a> {
         }
     }
 
-    fn ask(&self, question: u32, asker: &mut impl Asker<'a>) -> Result<bool, u16> {
+    /// The program of the shim, which returns the index of a verdict.
+    #[must_use]
+    pub const fn program(&self) -> &'a [[u8; 8]] {
+        self.shim
+    }
+
+    /// The answer to a question of that program.
+    ///
+    /// # Errors
+    /// That of [`Asker::path`].
+    pub fn answer(&self, question: u32, asker: &mut impl Asker<'a>) -> Result<bool, u16> {
         let Some([tag, a, b, c]) = self.asks.get(question) else { return Ok(false) };
         let caller = match tag {
             ask::FILES => return asker.path(a as u8, Paths::Files(self.files)),

@@ -146,93 +146,149 @@ impl Data {
 pub fn run<E>(
     program: &(impl Program + ?Sized),
     data: &Data,
-    mut ask: impl FnMut(u32) -> Result<bool, E>,
+    ask: impl FnMut(u32) -> Result<bool, E>,
 ) -> Result<u32, E> {
-    const STOPPED: u32 = u32::MAX;
-    let Data(words) = data;
-    let (mut a, mut x, mut scratch) = (0u32, 0u32, [0u32; SCRATCH]);
-    let mut at = 0usize;
-    loop {
-        let Some(Insn { code, jt, jf, k }) = program.insn(at) else { return Ok(STOPPED) };
-        at = at.wrapping_add(1);
-        let holds = match code {
-            op::LD_W_ABS => {
-                let Some(word) = words.get(k as usize / 4) else { return Ok(STOPPED) };
-                a = *word;
-                continue;
-            }
-            op::JEQ_K => a == k,
-            op::JGE_K => a >= k,
-            op::JGT_K => a > k,
-            op::JSET_K => a & k != 0,
-            op::JEQ_X => a == x,
-            op::JGE_X => a >= x,
-            op::JGT_X => a > x,
-            op::JSET_X => a & x != 0,
-            op::ASK => ask(k)?,
-            op::JA => {
-                at = at.wrapping_add(k as usize);
-                continue;
-            }
-            op::RET_K => return Ok(k),
-            op::RET_A => return Ok(a),
-            op::LD_MEM | op::LDX_MEM => {
-                let Some(word) = scratch.get(k as usize) else { return Ok(STOPPED) };
-                *(if code == op::LD_MEM { &mut a } else { &mut x }) = *word;
-                continue;
-            }
-            op::ST | op::STX => {
-                let Some(word) = scratch.get_mut(k as usize) else { return Ok(STOPPED) };
-                *word = if code == op::ST { a } else { x };
-                continue;
-            }
-            op::LDX_IMM => {
-                x = k;
-                continue;
-            }
-            op::LDX_W_LEN => {
-                x = DATA_LEN;
-                continue;
-            }
-            op::TAX => {
-                x = a;
-                continue;
-            }
-            op::DIV_K | op::DIV_X => {
-                let Some(quotient) = a.checked_div(if code == op::DIV_K { k } else { x }) else {
-                    return Ok(0);
-                };
-                a = quotient;
-                continue;
-            }
-            _ => {
-                a = match code {
-                    op::LD_IMM => k,
-                    op::LD_W_LEN => DATA_LEN,
-                    op::TXA => x,
-                    op::ADD_K => a.wrapping_add(k),
-                    op::ADD_X => a.wrapping_add(x),
-                    op::SUB_K => a.wrapping_sub(k),
-                    op::SUB_X => a.wrapping_sub(x),
-                    op::MUL_K => a.wrapping_mul(k),
-                    op::MUL_X => a.wrapping_mul(x),
-                    op::OR_K => a | k,
-                    op::OR_X => a | x,
-                    op::AND_K => a & k,
-                    op::AND_X => a & x,
-                    op::XOR_K => a ^ k,
-                    op::XOR_X => a ^ x,
-                    op::LSH_K => a.wrapping_shl(k),
-                    op::LSH_X => a.wrapping_shl(x),
-                    op::RSH_K => a.wrapping_shr(k),
-                    op::RSH_X => a.wrapping_shr(x),
-                    op::NEG => a.wrapping_neg(),
-                    _ => return Ok(STOPPED),
-                };
-                continue;
-            }
-        };
-        at = at.wrapping_add(usize::from(if holds { jt } else { jf }));
+    let mut state = State::START;
+    Ok(state.run(program, data, |_| false, ask)?.unwrap_or(STOPPED))
+}
+
+/// What a program ends with that is none.
+const STOPPED: u32 = u32::MAX;
+
+/// A machine between two instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    at: usize,
+    a: u32,
+    x: u32,
+    scratch: [u32; SCRATCH],
+}
+
+impl State {
+    /// Before the first instruction.
+    pub const START: Self = Self::before(0);
+
+    /// Before instruction `at`, with zeros everywhere.
+    #[must_use]
+    pub const fn before(at: usize) -> Self {
+        Self { at, a: 0, x: 0, scratch: [0; SCRATCH] }
+    }
+
+    /// Number of the instruction that is next.
+    #[must_use]
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Runs on, as [`run`]; but before the load of a word that `is_open` tells by its offset it stops, and
+    /// gives `None`. Where a run stopped, or `ask` had no answer, the same instruction is next.
+    ///
+    /// # Errors
+    /// That of `ask`.
+    #[inline]
+    pub fn run<E>(
+        &mut self,
+        program: &(impl Program + ?Sized),
+        data: &Data,
+        is_open: impl Fn(u32) -> bool,
+        mut ask: impl FnMut(u32) -> Result<bool, E>,
+    ) -> Result<Option<u32>, E> {
+        let Data(words) = data;
+        let Self { mut at, mut a, mut x, mut scratch } = *self;
+        loop {
+            let Some(Insn { code, jt, jf, k }) = program.insn(at) else { return Ok(Some(STOPPED)) };
+            at = at.wrapping_add(1);
+            let holds = match code {
+                op::LD_W_ABS if is_open(k) => {
+                    // What is in `A` is lost anyway.
+                    *self = Self { at: at.wrapping_sub(1), a: 0, x, scratch };
+                    return Ok(None);
+                }
+                op::LD_W_ABS => {
+                    let Some(word) = words.get(k as usize / 4) else { return Ok(Some(STOPPED)) };
+                    a = *word;
+                    continue;
+                }
+                op::JEQ_K => a == k,
+                op::JGE_K => a >= k,
+                op::JGT_K => a > k,
+                op::JSET_K => a & k != 0,
+                op::JEQ_X => a == x,
+                op::JGE_X => a >= x,
+                op::JGT_X => a > x,
+                op::JSET_X => a & x != 0,
+                op::ASK => match ask(k) {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        *self = Self { at: at.wrapping_sub(1), a, x, scratch };
+                        return Err(error);
+                    }
+                },
+                op::JA => {
+                    at = at.wrapping_add(k as usize);
+                    continue;
+                }
+                op::RET_K => return Ok(Some(k)),
+                op::RET_A => return Ok(Some(a)),
+                op::LD_MEM | op::LDX_MEM => {
+                    let Some(word) = scratch.get(k as usize) else { return Ok(Some(STOPPED)) };
+                    *(if code == op::LD_MEM { &mut a } else { &mut x }) = *word;
+                    continue;
+                }
+                op::ST | op::STX => {
+                    let Some(word) = scratch.get_mut(k as usize) else { return Ok(Some(STOPPED)) };
+                    *word = if code == op::ST { a } else { x };
+                    continue;
+                }
+                op::LDX_IMM => {
+                    x = k;
+                    continue;
+                }
+                op::LDX_W_LEN => {
+                    x = DATA_LEN;
+                    continue;
+                }
+                op::TAX => {
+                    x = a;
+                    continue;
+                }
+                op::DIV_K | op::DIV_X => {
+                    let Some(quotient) = a.checked_div(if code == op::DIV_K { k } else { x })
+                    else {
+                        return Ok(Some(0));
+                    };
+                    a = quotient;
+                    continue;
+                }
+                _ => {
+                    a = match code {
+                        op::LD_IMM => k,
+                        op::LD_W_LEN => DATA_LEN,
+                        op::TXA => x,
+                        op::ADD_K => a.wrapping_add(k),
+                        op::ADD_X => a.wrapping_add(x),
+                        op::SUB_K => a.wrapping_sub(k),
+                        op::SUB_X => a.wrapping_sub(x),
+                        op::MUL_K => a.wrapping_mul(k),
+                        op::MUL_X => a.wrapping_mul(x),
+                        op::OR_K => a | k,
+                        op::OR_X => a | x,
+                        op::AND_K => a & k,
+                        op::AND_X => a & x,
+                        op::XOR_K => a ^ k,
+                        op::XOR_X => a ^ x,
+                        op::LSH_K => a.wrapping_shl(k),
+                        op::LSH_X => a.wrapping_shl(x),
+                        op::RSH_K => a.wrapping_shr(k),
+                        op::RSH_X => a.wrapping_shr(x),
+                        op::NEG => a.wrapping_neg(),
+                        _ => return Ok(Some(STOPPED)),
+                    };
+                    continue;
+                }
+            };
+            at = at.wrapping_add(usize::from(if holds { jt } else { jf }));
+        }
     }
 }
 

@@ -124,6 +124,21 @@ pub fn by_numbers<'a>(policy: &'a Policy, nr: u32, args: &[u64; 6]) -> Option<Ou
     Outcome::of_rule(policy, index, held)
 }
 
+/// Whether a condition holds, where numbers decide it.
+pub(crate) fn decided_by_numbers(when: &Expr, nr: u32, args: &[u64; 6]) -> Option<bool> {
+    decided(when, &Registers { nr, args })
+}
+
+/// Whether a condition holds; see [`eval`].
+pub(crate) fn decided_by_answers<'a>(
+    when: &'a Expr,
+    nr: u32,
+    args: &[u64; 6],
+    answer: &mut dyn FnMut(Atom<'a>) -> Result<bool, u16>,
+) -> Result<bool, u16> {
+    holds(when, &Registers { nr, args }, answer)
+}
+
 /// One call.
 struct Registers<'a> {
     nr: u32,

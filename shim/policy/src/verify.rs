@@ -5,29 +5,41 @@
 //! put to [`crate::eval`], to the program of the shim, and to both shapes of the filter, from the gate and
 //! from outside. What they say must be the same; if it is not, there is no policy.
 //!
+//! What a program does before it looks at an argument, it does for all of them: it is run to there once for
+//! each number, and the trials go on from there ([`number`]). Two numbers of which the same is meant, and
+//! for which every program comes to the same place with nothing in its registers, are one, unless something
+//! looks at the number later: then the first one's trials are the other's too ([`Kind`]).
+//!
 //! It is a test and no proof: of long lists and of many arguments it takes a part ([`ALL`]).
 
+mod answers;
+mod number;
+mod samples;
+
 use crate::compile::{Compiled, decimal, lets_exec};
-use crate::condition::names_gate;
-use crate::eval::{Atom, Cause, Outcome, by_numbers, eval};
-use crate::policy::{Caller, Expr, Paths, Policy, Value};
+use crate::eval::{Atom, Cause, Outcome, decided_by_answers};
+use crate::policy::{Expr, Policy};
 use crate::span::Span;
 use crate::text;
 use alloc::string::String;
 use alloc::vec::Vec;
-use ia2_core::blob::{self, Asker, Blob, Call, Shape, Verdict};
+use answers::{Answerer, Answers};
+use ia2_core::blob::{self, Blob, Call, Shape, Verdict};
 use ia2_core::bpf::{
-    AUDIT_ARCH_X86_64, Insn, RET_ALLOW, RET_ENOSYS, RET_ERRNO, RET_KILL_PROCESS, RET_KILL_THREAD,
-    RET_TRACE, RET_TRAP, SKIPPED, X32_BIT, guard,
+    AUDIT_ARCH_X86_64, RET_ALLOW, RET_ENOSYS, RET_ERRNO, RET_KILL_PROCESS, RET_KILL_THREAD,
+    RET_TRACE, RET_TRAP, SKIPPED, X32_BIT,
 };
-use ia2_core::cbpf::{Data, check, run_filter};
+use ia2_core::cbpf::{Data, check};
 use ia2_core::handover::LOADER_FD;
 use ia2_core::layout::{ARGS_AFTER, EMPTY_PATH, FAST_AFTER, GATE, RAW_AFTER};
+use ia2_core::nr;
 use ia2_core::verdict::ActionKind;
-use ia2_core::{nr, own};
+use number::{Kind, Number, Reads, without_arguments};
 
 /// An address that is not the gate's.
 const OUTSIDE: u64 = 0x40_1000;
+/// Addresses that are nearly those where the gate makes calls.
+const BESIDE: [u64; 4] = [GATE, FAST_AFTER + 1, FAST_AFTER - 1, RAW_AFTER ^ 1 << 32];
 /// Calls that are tried for all rules together, about; and for one rule at least and at most.
 const ALL: usize = 12_000;
 const LEAST: usize = 256;
@@ -36,8 +48,6 @@ const MOST: usize = 2048;
 const FURTHER: usize = 24;
 /// Questions of one rule whose answers are tried in every combination.
 const QUESTIONS: usize = 4;
-/// The errno of an argument that cannot be read, in a trial.
-const UNREADABLE: u16 = 14;
 
 /// Where a program does not say what is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,60 +58,69 @@ pub struct Difference {
     pub span: Span,
 }
 
+impl Difference {
+    fn new(what: &str) -> Self {
+        Self { what: text!(what), span: Span::default() }
+    }
+}
+
 /// Compares.
 ///
 /// # Errors
 /// The first difference.
 pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
-    let wrong = |what: &str| Difference { what: text!(what), span: Span::default() };
-    let blob = Blob::parse(&compiled.blob).map_err(|_| wrong("the compiled form is damaged"))?;
-    let questions = blob.questions();
-    for (insns, questions) in
-        [(&compiled.strict, 0), (&compiled.inspected, 0), (&compiled.shim, questions)]
-    {
-        check(&insns[..], questions).map_err(|_| wrong("a program that no machine takes"))?;
-    }
-    for (shape, insns) in
-        [(Shape::Strict, &compiled.strict), (Shape::Inspected, &compiled.inspected)]
-    {
-        let (bytes, _) = blob.kernel(shape).as_chunks::<8>();
-        let same = bytes.len() == insns.len()
-            && (0..)
-                .zip(insns)
-                .all(|(at, insn)| ia2_core::cbpf::Program::insn(bytes, at) == Some(*insn));
-        if !same {
-            return Err(wrong("the filter is not the one in the compiled form"));
-        }
-    }
-    let trial = Trial { policy, compiled, blob, exec: lets_exec(policy) };
-    let mut seen = alloc::vec![false; policy.rules.len()];
+    let trial = Trial::of(policy, compiled)?;
+    trial.forms()?;
+    // Of each rule, and last of none, the numbers that were tried.
+    let mut seen: Vec<Seen> = Vec::new();
+    seen.resize_with(policy.rules.len().saturating_add(1), Seen::default);
     let rules = policy.rules.iter().filter(|rule| !matches!(rule.when, Expr::True | Expr::False));
     let most = ALL.checked_div(rules.count()).unwrap_or(ALL).clamp(LEAST, MOST);
     for nr in numbers(policy) {
-        if guard(nr).is_some() {
-            for args in guarded_samples(nr) {
-                trial.kernel(nr, &args)?;
-            }
-        }
-        let found = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
-        let Some((index, rule)) = found else {
-            trial.places(nr, &[0; 6])?;
-            for args in [[0; 6], [u64::MAX; 6]] {
-                trial.call(nr, &args, None)?;
-            }
+        let number = Number::of(&trial, nr);
+        trial.addresses(&number)?;
+        let Some(seen) = seen.get_mut(number.rule.map_or(policy.rules.len(), |(index, _)| index))
+        else {
             continue;
         };
-        let calls = samples(&rule.when, most);
-        let first = seen.get_mut(index).is_none_or(|seen| !core::mem::replace(seen, true));
-        let step = if first { 1 } else { (calls.len() / FURTHER).max(1) };
-        if let Some(args) = calls.first() {
-            trial.places(nr, args)?;
+        let kind = number.kind(&trial);
+        if kind.as_ref().is_some_and(|kind| seen.kinds.contains(kind)) {
+            continue;
         }
-        for args in calls.iter().step_by(step) {
-            trial.call(nr, args, Some(&rule.when))?;
+        if number.guard.is_some() {
+            for args in guarded_samples(nr) {
+                trial.kernel(&number, &args)?;
+            }
         }
+        match number.rule {
+            None => {
+                for args in [[0; 6], [u64::MAX; 6]] {
+                    trial.places(&number, &args)?;
+                    trial.call(&number, &args)?;
+                }
+            }
+            Some((_, rule)) => {
+                let calls = samples::samples(&rule.when, most);
+                let step = if seen.any { (calls.len() / FURTHER).max(1) } else { 1 };
+                if let Some(args) = calls.first() {
+                    trial.places(&number, args)?;
+                }
+                for args in calls.iter().step_by(step) {
+                    trial.call(&number, args)?;
+                }
+            }
+        }
+        seen.any = true;
+        seen.kinds.extend(kind);
     }
     Ok(())
+}
+
+/// The numbers of one rule that were tried.
+#[derive(Default)]
+struct Seen {
+    any: bool,
+    kinds: Vec<Kind>,
 }
 
 /// Compares for one call.
@@ -114,12 +133,11 @@ pub fn verify_call(
     nr: u32,
     args: &[u64; 6],
 ) -> Result<(), Difference> {
-    let wrong = |what: &str| Difference { what: text!(what), span: Span::default() };
-    let blob = Blob::parse(&compiled.blob).map_err(|_| wrong("the compiled form is damaged"))?;
-    let trial = Trial { policy, compiled, blob, exec: lets_exec(policy) };
-    let rule = policy.rule_of(nr).and_then(|index| policy.rules.get(index));
-    trial.places(nr, args)?;
-    trial.call(nr, args, rule.map(|rule| &rule.when))
+    let trial = Trial::of(policy, compiled)?;
+    let number = Number::of(&trial, nr);
+    trial.addresses(&number)?;
+    trial.places(&number, args)?;
+    trial.call(&number, args)
 }
 
 /// Arguments that make a difference to what even the gate may not do: the loader's descriptors and those
@@ -173,46 +191,109 @@ struct Trial<'a> {
     compiled: &'a Compiled,
     blob: Blob<'a>,
     exec: bool,
+    /// What the programs look at from each instruction on: `strict`, `inspected`, the shim's.
+    reads: [Reads; 3],
 }
 
 impl<'a> Trial<'a> {
-    /// Puts one call to all of them.
-    fn call(&self, nr: u32, args: &[u64; 6], when: Option<&'a Expr>) -> Result<(), Difference> {
-        self.kernel(nr, args)?;
-        if nr >= X32_BIT {
-            return Ok(());
+    fn of(policy: &'a Policy, compiled: &'a Compiled) -> Result<Self, Difference> {
+        let blob = Blob::parse(&compiled.blob)
+            .map_err(|_| Difference::new("the compiled form is damaged"))?;
+        let reads = [
+            Reads::of(&compiled.strict[..]),
+            Reads::of(&compiled.inspected[..]),
+            Reads::of(blob.program()),
+        ];
+        Ok(Self { policy, compiled, blob, exec: lets_exec(policy), reads })
+    }
+
+    /// Whether the programs are such, and the same in the compiled form.
+    fn forms(&self) -> Result<(), Difference> {
+        let Self { compiled, blob, .. } = self;
+        for (insns, questions) in
+            [(&compiled.strict, 0), (&compiled.inspected, 0), (&compiled.shim, blob.questions())]
+        {
+            check(&insns[..], questions)
+                .map_err(|_| Difference::new("a program that no machine takes"))?;
         }
-        self.ways(nr, args)?;
-        let mut atoms = Vec::new();
-        if let Some(when) = when {
-            collect(when, &mut atoms);
-        }
-        // A bit for each question; and once, nothing can be read.
-        let answers = match atoms.len() {
-            0 => 1,
-            few @ 1..=QUESTIONS => 1u64 << few,
-            _ => 1 << QUESTIONS,
-        };
-        for answer in 0..answers {
-            // Of many questions all but the first few get the same answers again.
-            let bits = answer.wrapping_mul(0x1111_1111_1111_1111);
-            let bits = if atoms.len() > QUESTIONS { bits } else { answer };
-            self.shim(nr, args, &Answers { atoms: &atoms, bits, readable: true })?;
-        }
-        if !atoms.is_empty() {
-            let bits = u64::MAX;
-            self.shim(nr, args, &Answers { atoms: &atoms, bits, readable: false })?;
+        let kernel = |shape| blob.kernel(shape).as_chunks::<8>().0;
+        for (bytes, insns) in [
+            (kernel(Shape::Strict), &compiled.strict),
+            (kernel(Shape::Inspected), &compiled.inspected),
+            (blob.program(), &compiled.shim),
+        ] {
+            let same = bytes.len() == insns.len()
+                && (0..)
+                    .zip(insns)
+                    .all(|(at, insn)| ia2_core::cbpf::Program::insn(bytes, at) == Some(*insn));
+            if !same {
+                return Err(Difference::new("a program is not the one in the compiled form"));
+            }
         }
         Ok(())
     }
 
-    fn shim(&self, nr: u32, args: &[u64; 6], answers: &Answers<'_>) -> Result<(), Difference> {
-        let meant = eval(self.policy, nr, args, &mut |atom| answers.of(|one| *one == atom, atom));
-        let verdict = self.blob.judge(&Call { nr, args: *args }, &mut Answerer(answers));
-        if self.is_same(&meant, &verdict) {
+    /// Puts one call to all of them.
+    fn call(&self, number: &Number<'a>, args: &[u64; 6]) -> Result<(), Difference> {
+        let held = number.by_numbers(args);
+        self.kernel(number, args)?;
+        if number.nr >= X32_BIT {
             return Ok(());
         }
-        Err(self.difference(nr, args, "the shim's program does not say what is meant"))
+        self.ways(number, args, held)?;
+        let Some(held) = held else { return self.answers(number, args) };
+        // What numbers decide is nobody asked.
+        match number.judge(self, args, |_| Err(())) {
+            Ok(index) if self.is_said(number, held, index) => Ok(()),
+            Ok(_) => Err(self.judged_otherwise(number, args)),
+            Err(()) => Err(self.difference(number, args, "the shim asks what numbers tell")),
+        }
+    }
+
+    /// Puts one call to the shim, with all answers to what it asks.
+    fn answers(&self, number: &Number<'a>, args: &[u64; 6]) -> Result<(), Difference> {
+        let Some((_, rule)) = number.rule else { return Ok(()) };
+        let mut atoms = Vec::new();
+        answers::collect(&rule.when, &mut atoms);
+        // A bit for each question.
+        let count = match atoms.len() {
+            few @ ..=QUESTIONS => 1u64 << few,
+            _ => 1 << QUESTIONS,
+        };
+        let all = (0..count).map(|answer| {
+            // Of many questions all but the first few get the same answers again.
+            let bits = answer.wrapping_mul(0x1111_1111_1111_1111);
+            Answers::new(&atoms, if atoms.len() > QUESTIONS { bits } else { answer })
+        });
+        // And once, nothing can be read.
+        for answers in all.chain([Answers::unreadable(&atoms)]) {
+            let meant =
+                decided_by_answers(&rule.when, number.nr, args, &mut |atom| answers.of(atom));
+            let mut asker = Answerer::new(&answers);
+            let judged =
+                number.judge(self, args, |question| self.blob.answer(question, &mut asker));
+            let is_same = match (meant, judged) {
+                (Ok(held), Ok(index)) => self.is_said(number, held, index),
+                (Err(meant), Err(errno)) => meant == errno,
+                _ => false,
+            };
+            if !is_same || asker.is_lost {
+                return Err(self.judged_otherwise(number, args));
+            }
+        }
+        Ok(())
+    }
+
+    fn judged_otherwise(&self, number: &Number<'_>, args: &[u64; 6]) -> Difference {
+        self.difference(number, args, "the shim's program does not say what is meant")
+    }
+
+    /// Whether verdict number `index` is what is meant.
+    fn is_said(&self, number: &Number<'_>, held: bool, index: u32) -> bool {
+        number.is_known(held, index, || {
+            let meant = number.outcome(held);
+            self.blob.verdict(index).is_some_and(|verdict| self.is_same(meant, &verdict))
+        })
     }
 
     /// Whether a verdict is the outcome that is meant.
@@ -232,81 +313,109 @@ impl<'a> Trial<'a> {
     }
 
     /// Whether the call comes to the shim if it has to.
-    fn ways(&self, nr: u32, args: &[u64; 6]) -> Result<(), Difference> {
-        let meant = by_numbers(self.policy, nr, args);
-        let is_free = meant.is_some_and(|meant| meant.is_quiet());
+    fn ways(
+        &self,
+        number: &Number<'_>,
+        args: &[u64; 6],
+        held: Option<bool>,
+    ) -> Result<(), Difference> {
+        let meant = held.map(|held| number.outcome(held));
+        let is_free = meant.is_some_and(Outcome::is_quiet);
         let is_for_kernel = meant.is_some_and(|meant| {
             !meant.log && matches!(meant.action, ActionKind::Allow | ActionKind::Errno(_))
         });
-        let is_slow = |filtered| self.blob.is_slow(nr, filtered);
-        let is_missed = (!is_free && !is_slow(false))
-            || (!is_free && nr::is_inspected(nr) && !is_slow(true))
-            || (!is_for_kernel && !is_slow(true));
+        let [is_slow_alone, is_slow] = number.is_slow;
+        let is_missed = (!is_free && !is_slow_alone)
+            || (!is_free && number.is_inspected && !is_slow)
+            || (!is_for_kernel && !is_slow);
         match is_missed {
-            true => Err(self.difference(nr, args, "a call does not come to the shim")),
+            true => Err(self.difference(number, args, "a call does not come to the shim")),
             false => Ok(()),
         }
     }
 
     /// The filters, for one call from where they can tell calls apart.
-    fn kernel(&self, nr: u32, args: &[u64; 6]) -> Result<(), Difference> {
-        let meant = by_numbers(self.policy, nr, args);
-        for ip in [FAST_AFTER, ARGS_AFTER] {
-            self.gate(nr, args, ip, meant.as_ref())?;
-        }
-        self.outside(nr, args, OUTSIDE, meant.as_ref())
+    fn kernel(&self, number: &Number<'_>, args: &[u64; 6]) -> Result<(), Difference> {
+        let held = number.by_numbers(args);
+        self.gate(number, args, FAST_AFTER, held)?;
+        self.gate(number, args, ARGS_AFTER, held)?;
+        self.outside(number, args, OUTSIDE, held)
     }
 
-    /// The filters, for one call from everywhere, and from another architecture.
-    fn places(&self, nr: u32, args: &[u64; 6]) -> Result<(), Difference> {
-        let meant = by_numbers(self.policy, nr, args);
-        self.gate(nr, args, RAW_AFTER, meant.as_ref())?;
-        for ip in [GATE, FAST_AFTER + 1, FAST_AFTER - 1, RAW_AFTER ^ 1 << 32] {
-            self.outside(nr, args, ip, meant.as_ref())?;
-            let strict = run_filter(&self.compiled.strict[..], &Data::new(nr, ip, args));
-            if strict != before_policy(nr).unwrap_or(RET_TRAP) {
-                return Err(self.difference(nr, args, "a filter does not keep to the gate"));
+    /// The filters, for a number from another architecture and from beside the gate: they must not even
+    /// look at an argument.
+    fn addresses(&self, number: &Number<'_>) -> Result<(), Difference> {
+        let args = [0; 6];
+        let refused = Some(number.before_policy.unwrap_or(RET_TRAP));
+        for ip in BESIDE {
+            let data = Data::new(number.nr, ip, &args);
+            if without_arguments(&self.compiled.strict, &data) != refused {
+                return Err(self.difference(number, &args, "a filter does not keep to the gate"));
             }
         }
         for ip in [OUTSIDE, FAST_AFTER, RAW_AFTER] {
-            let data = Data::new(nr, ip, args).with_arch(AUDIT_ARCH_X86_64 ^ 1 << 31);
+            let data = Data::new(number.nr, ip, &args).with_arch(AUDIT_ARCH_X86_64 ^ 1 << 31);
             for insns in [&self.compiled.strict, &self.compiled.inspected] {
-                if run_filter(&insns[..], &data) != RET_ENOSYS {
-                    return Err(self.difference(nr, args, "another architecture passes"));
+                if without_arguments(insns, &data) != Some(RET_ENOSYS) {
+                    return Err(self.difference(number, &args, "another architecture passes"));
                 }
             }
         }
         Ok(())
     }
 
+    /// The filters, for one call from everywhere else; and the shim, asked as live code asks it.
+    fn places(&self, number: &Number<'a>, args: &[u64; 6]) -> Result<(), Difference> {
+        let held = number.by_numbers(args);
+        self.gate(number, args, RAW_AFTER, held)?;
+        for ip in BESIDE {
+            self.outside(number, args, ip, held)?;
+        }
+        if number.nr >= X32_BIT {
+            return Ok(());
+        }
+        let mut atoms: Vec<Atom<'a>> = Vec::new();
+        if let Some((_, rule)) = number.rule {
+            answers::collect(&rule.when, &mut atoms);
+        }
+        let answers = Answers::new(&atoms, 0);
+        let meant = crate::eval::eval(self.policy, number.nr, args, &mut |atom| answers.of(atom));
+        let call = Call { nr: number.nr, args: *args };
+        let verdict = self.blob.judge(&call, &mut Answerer::new(&answers));
+        match self.is_same(&meant, &verdict) {
+            true => Ok(()),
+            false => Err(self.judged_otherwise(number, args)),
+        }
+    }
+
     fn gate(
         &self,
-        nr: u32,
+        number: &Number<'_>,
         args: &[u64; 6],
         ip: u64,
-        meant: Option<&Outcome<'_>>,
+        held: Option<bool>,
     ) -> Result<(), Difference> {
-        let data = Data::new(nr, ip, args);
-        for insns in [&self.compiled.strict, &self.compiled.inspected] {
-            if !self.is_meant(run_filter(&insns[..], &data), meant, &data, (nr, ip)) {
-                return Err(self.difference(nr, args, "a filter does not say what is meant"));
-            }
+        let data = Data::new(number.nr, ip, args);
+        let [strict, inspected] = number.gate(self, &data, ip);
+        let is_meant = |action| self.is_meant(action, held, number, &data, ip);
+        match is_meant(strict) && (strict == inspected || is_meant(inspected)) {
+            true => Ok(()),
+            false => Err(self.difference(number, args, "a filter does not say what is meant")),
         }
-        Ok(())
     }
 
     fn outside(
         &self,
-        nr: u32,
+        number: &Number<'_>,
         args: &[u64; 6],
         ip: u64,
-        meant: Option<&Outcome<'_>>,
+        held: Option<bool>,
     ) -> Result<(), Difference> {
-        let data = Data::new(nr, ip, args);
-        let action = run_filter(&self.compiled.inspected[..], &data);
-        match self.is_meant_outside(action, meant, &data, nr) {
+        let data = Data::new(number.nr, ip, args);
+        let action = number.outside(self, &data, ip);
+        match self.is_meant_outside(action, held, number, &data) {
             true => Ok(()),
-            false => Err(self.difference(nr, args, "a filter does not keep to the gate")),
+            false => Err(self.difference(number, args, "a filter does not keep to the gate")),
         }
     }
 
@@ -314,20 +423,21 @@ impl<'a> Trial<'a> {
     fn is_meant(
         &self,
         action: u32,
-        meant: Option<&Outcome<'_>>,
+        held: Option<bool>,
+        number: &Number<'_>,
         data: &Data,
-        (nr, ip): (u32, u64),
+        ip: u64,
     ) -> bool {
-        if let Some(first) = before_policy(nr).or_else(|| guarded(nr, data)) {
+        if let Some(first) = number.before_policy.or_else(|| number.guarded(data)) {
             return action == first;
         }
         let is_fast = ip == FAST_AFTER;
-        if !is_fast && own::is_own(nr, self.exec) {
+        if !is_fast && number.is_own {
             return action == RET_ALLOW;
         }
         let asked = if is_fast { RET_TRAP } else { RET_ALLOW };
-        let Some(meant) = meant else { return action == asked };
-        match meant.action {
+        let Some(held) = held else { return action == asked };
+        match number.outcome(held).action {
             ActionKind::Allow => action == RET_ALLOW,
             ActionKind::Emulate => action == asked,
             ActionKind::KillProcess => action == RET_KILL_PROCESS,
@@ -335,10 +445,12 @@ impl<'a> Trial<'a> {
             ActionKind::Trap(data) => action == RET_TRAP | u32::from(data),
             ActionKind::Trace(data) => action == RET_TRACE | u32::from(data),
             ActionKind::Errno(errno) if !is_fast => action == RET_ERRNO | u32::from(errno),
+            // As `Blob::told`.
             ActionKind::Errno(_) => {
-                let told = self.blob.told(action as u16);
                 action & 0xffff_0000 == RET_TRAP
-                    && told.is_some_and(|told| self.is_same(meant, &told))
+                    && (action & 0xffff)
+                        .checked_sub(1)
+                        .is_some_and(|index| self.is_said(number, held, index))
             }
         }
     }
@@ -348,36 +460,32 @@ impl<'a> Trial<'a> {
     fn is_meant_outside(
         &self,
         action: u32,
-        meant: Option<&Outcome<'_>>,
+        held: Option<bool>,
+        number: &Number<'_>,
         data: &Data,
-        nr: u32,
     ) -> bool {
-        if let Some(first) = before_policy(nr) {
+        if let Some(first) = number.before_policy {
             return action == first;
         }
-        let when = self.policy.rule_of(nr).and_then(|index| self.policy.rules.get(index));
-        let when = when.map_or(&Expr::True, |rule| &rule.when);
-        let is_free = !nr::is_inspected(nr)
-            && meant.is_some_and(Outcome::is_plain_allow)
-            && !names_gate(when);
-        let if_free = guarded(nr, data).unwrap_or(RET_ALLOW);
+        let is_free =
+            number.can_be_free && held.is_some_and(|held| number.outcome(held).is_plain_allow());
+        let is_always = number.rule.is_none_or(|(_, rule)| rule.when == Expr::True);
+        let if_free = || number.guarded(data).unwrap_or(RET_ALLOW);
         match is_free {
             false => action == RET_TRAP,
             // One call that is allowed need not mean that all are.
-            true if *when == Expr::True => action == if_free,
-            true => action == if_free || action == RET_TRAP,
+            true => action == if_free() || (!is_always && action == RET_TRAP),
         }
     }
 
-    fn difference(&self, nr: u32, args: &[u64; 6], what: &str) -> Difference {
-        let rule = self.policy.rule_of(nr).and_then(|index| self.policy.rules.get(index));
-        let mut what = text!(what, ": call ", decimal(nr as usize), "(");
+    fn difference(&self, number: &Number<'_>, args: &[u64; 6], what: &str) -> Difference {
+        let mut what = text!(what, ": call ", decimal(number.nr as usize), "(");
         for (index, arg) in args.iter().enumerate() {
             what.push_str(if index == 0 { "" } else { ", " });
             what.push_str(&hex(*arg));
         }
         what.push(')');
-        Difference { what, span: rule.map(|rule| rule.span).unwrap_or_default() }
+        Difference { what, span: number.rule.map(|(_, rule)| rule.span).unwrap_or_default() }
     }
 }
 
@@ -390,12 +498,6 @@ fn before_policy(nr: u32) -> Option<u32> {
     }
 }
 
-/// What is refused even to the gate.
-fn guarded(nr: u32, data: &Data) -> Option<u32> {
-    let insns: &[Insn] = guard(nr)?;
-    Some(run_filter(insns, data)).filter(|action| *action != RET_ALLOW)
-}
-
 /// A number in hexadecimal.
 fn hex(number: u64) -> String {
     let mut text = String::from("0x");
@@ -405,217 +507,4 @@ fn hex(number: u64) -> String {
         text.push(char::from_digit(value as u32, 16).unwrap_or('?'));
     }
     text
-}
-
-// Questions.
-
-/// The questions of a condition, each once, in the order in which they stand there.
-fn collect<'a>(expr: &'a Expr, atoms: &mut Vec<Atom<'a>>) {
-    let atom = match expr {
-        Expr::Not(inner) => return collect(inner, atoms),
-        Expr::And(parts) | Expr::Or(parts) => {
-            return parts.iter().for_each(|part| collect(part, atoms));
-        }
-        Expr::Path { arg, paths } => Atom::Path { arg: *arg, paths },
-        Expr::From(caller) if *caller != Caller::Trampoline => Atom::From(caller),
-        _ => return,
-    };
-    if !atoms.contains(&atom) {
-        atoms.push(atom);
-    }
-}
-
-/// The answers of one trial: a bit for each question.
-struct Answers<'a> {
-    atoms: &'a [Atom<'a>],
-    bits: u64,
-    readable: bool,
-}
-
-impl Answers<'_> {
-    /// The answer to the question that `is` tells.
-    fn of<T>(&self, is: impl Fn(&Atom<'_>) -> bool, _question: T) -> Result<bool, u16> {
-        let at = self.atoms.iter().position(is).unwrap_or(0) as u32;
-        let is_path =
-            self.atoms.get(at as usize).is_some_and(|atom| matches!(atom, Atom::Path { .. }));
-        match self.readable || !is_path {
-            true => Ok(self.bits.wrapping_shr(at % 64) & 1 != 0),
-            false => Err(UNREADABLE),
-        }
-    }
-}
-
-/// The same answers, for the reader of the compiled form.
-struct Answerer<'a>(&'a Answers<'a>);
-
-impl<'b> Asker<'b> for Answerer<'_> {
-    fn path(&mut self, arg: u8, paths: blob::Paths<'b>) -> Result<bool, u16> {
-        let is = |atom: &Atom<'_>| match (atom, paths) {
-            (Atom::Path { arg: own, paths: Paths::Files }, blob::Paths::Files(_)) => *own == arg,
-            (
-                Atom::Path { arg: own, paths: Paths::Patterns(patterns) },
-                blob::Paths::Patterns(found),
-            ) => *own == arg && found.iter().eq(patterns.iter().map(String::as_str)),
-            _ => false,
-        };
-        self.0.of(is, ())
-    }
-
-    fn from(&mut self, caller: blob::Caller<'b>) -> bool {
-        let is = |atom: &Atom<'_>| match (atom, caller) {
-            (Atom::From(Caller::Wrapper), blob::Caller::Wrapper)
-            | (Atom::From(Caller::Vdso), blob::Caller::Vdso)
-            | (Atom::From(Caller::Jit), blob::Caller::Jit) => true,
-            (Atom::From(Caller::Module(name)), blob::Caller::Module(found)) => name == found,
-            _ => false,
-        };
-        self.0.of(is, ()).unwrap_or(false)
-    }
-}
-
-// Values.
-
-/// For each argument, the values that matter to a condition.
-#[derive(Default)]
-struct Values {
-    of: [Vec<u64>; 6],
-}
-
-/// Arguments that make a difference to the condition.
-fn samples(when: &Expr, most: usize) -> Vec<[u64; 6]> {
-    let mut values = Values::default();
-    values.collect(when);
-    let mut product = 1usize;
-    for list in &mut values.of {
-        list.sort_unstable();
-        list.dedup();
-        if list.is_empty() {
-            // Nobody looks at it.
-            list.push(0xdead_beef_0bad_cafe);
-        }
-        product = product.saturating_mul(list.len());
-    }
-    let pick = |at: &dyn Fn(usize) -> usize| {
-        let mut args = [0; 6];
-        for (index, (arg, list)) in args.iter_mut().zip(&values.of).enumerate() {
-            let len = list.len().max(1);
-            *arg = list.get(at(index).checked_rem(len).unwrap_or(0)).copied().unwrap_or(0);
-        }
-        args
-    };
-    let mut calls = Vec::new();
-    if product <= most {
-        for number in 0..product {
-            // The digits of `number`, with a base for each argument.
-            let mut left = number;
-            let mut digits = [0; 6];
-            for (digit, list) in digits.iter_mut().zip(&values.of) {
-                *digit = left.checked_rem(list.len()).unwrap_or(0);
-                left = left.checked_div(list.len()).unwrap_or(0);
-            }
-            calls.push(pick(&|index| digits.get(index).copied().unwrap_or(0)));
-        }
-        return calls;
-    }
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    for round in 0..most {
-        let mut random = [0usize; 6];
-        for slot in &mut random {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *slot = (state >> 33) as usize;
-        }
-        // Each value of each list comes up, with others that it meets by chance.
-        let turn = round % 6;
-        calls.push(pick(&|index| match index == turn {
-            true => round / 6,
-            false => random.get(index).copied().unwrap_or(0),
-        }));
-    }
-    calls
-}
-
-impl Values {
-    fn collect(&mut self, expr: &Expr) {
-        let mut constants = Vec::new();
-        let mut args = [false; 6];
-        match expr {
-            Expr::Not(inner) => return self.collect(inner),
-            Expr::And(parts) | Expr::Or(parts) => {
-                return parts.iter().for_each(|part| self.collect(part));
-            }
-            Expr::Compare { left, right, .. } => {
-                parts_of(left, &mut args, &mut constants);
-                parts_of(right, &mut args, &mut constants);
-            }
-            Expr::In { value, ranges, .. } => {
-                parts_of(value, &mut args, &mut constants);
-                constants.extend(ranges.iter().flat_map(|(first, last)| [*first, *last]));
-            }
-            Expr::Overlaps { addr, len, region } => {
-                for index in [addr, len] {
-                    if let Some(arg) = args.get_mut(usize::from(*index)) {
-                        *arg = true;
-                    }
-                }
-                let range = region.range();
-                let page = range.start.wrapping_sub(4096);
-                constants.extend([range.start, range.end, page, 4096, 0]);
-                constants.push(range.end.wrapping_sub(range.start));
-            }
-            _ => return,
-        }
-        constants.sort_unstable();
-        constants.dedup();
-        for (list, is_used) in self.of.iter_mut().zip(args) {
-            if is_used {
-                list.extend([0, 1, u64::MAX, 1 << 31, 1 << 32, 1 << 63]);
-                list.extend(constants.iter().flat_map(|constant| around(*constant)));
-            }
-        }
-        // A mask and what is compared with what it leaves.
-        if let [one, other] = constants[..] {
-            for (list, is_used) in self.of.iter_mut().zip(args) {
-                if is_used {
-                    list.extend([one | !other, other | !one, one ^ other, one & other]);
-                }
-            }
-        }
-    }
-}
-
-/// A constant and its neighbours, also in the other half and with the other sign.
-fn around(constant: u64) -> [u64; 9] {
-    [
-        constant,
-        constant.wrapping_sub(1),
-        constant.wrapping_add(1),
-        !constant,
-        constant.wrapping_neg(),
-        constant ^ 1 << 31,
-        constant ^ 1 << 63,
-        constant ^ 1 << 32,
-        constant ^ 0xa5a5_a5a5 << 32,
-    ]
-}
-
-/// The arguments and constants that a value is made of.
-fn parts_of(value: &Value, args: &mut [bool; 6], constants: &mut Vec<u64>) {
-    match value {
-        Value::Constant(constant) => constants.push(*constant),
-        Value::Argument(index) => {
-            if let Some(arg) = args.get_mut(usize::from(*index)) {
-                *arg = true;
-            }
-        }
-        Value::Number => {}
-        Value::And(one, other) | Value::Or(one, other) | Value::Xor(one, other) => {
-            parts_of(one, args, constants);
-            parts_of(other, args, constants);
-        }
-        Value::Shl(inner, by) => {
-            parts_of(inner, args, constants);
-            constants.push(1u64.wrapping_shl((*by).into()));
-        }
-        Value::Not(inner) => parts_of(inner, args, constants),
-    }
 }

@@ -111,9 +111,27 @@ struct Writer {
     /// Where each text in it starts.
     starts: Vec<usize>,
     patterns: Vec<u32>,
+    /// Where the rule before began: most of them stand in the order of the text.
+    counted: Option<Counted>,
 }
 
 impl Writer {
+    /// Line and column of the first byte of `span` in its text, counted on from the place before if that
+    /// lies before it.
+    fn line_column(&mut self, text: &str, Span { file, start, .. }: Span) -> (u32, u32) {
+        let before = self.counted.filter(|before| before.file == file && before.at <= start);
+        let rest = before.and_then(|before| Some((before, text.get(before.at as usize..)?)));
+        let (line, column) = match rest {
+            None => line_column(text, start),
+            Some((before, rest)) => match line_column(rest, start.wrapping_sub(before.at)) {
+                (1, column) => (before.line, before.column.saturating_add(column).wrapping_sub(1)),
+                (line, column) => (before.line.saturating_add(line).wrapping_sub(1), column),
+            },
+        };
+        self.counted = Some(Counted { file, at: start, line, column });
+        (line, column)
+    }
+
     /// Where a text is in the strings, and its length in bytes.
     fn string(&mut self, text: &str) -> [u32; 2] {
         let is_there = |at: &usize| {
@@ -172,12 +190,21 @@ impl Writer {
     fn place(&mut self, policy: &Policy, span: Span) -> [u32; 6] {
         let source = policy.sources.get(usize::from(span.file));
         let (name, all) = source.map_or(("", ""), |source| (&source.name, &source.text));
-        let (line, column) = line_column(all, span.start);
+        let (line, column) = self.line_column(all, span);
         let written = all.get(span.start as usize..span.end as usize).unwrap_or("");
         let [file, file_len] = self.string(name);
         let [text, text_len] = self.string(&on_one_line(written));
         [file, file_len, line, column, text, text_len]
     }
+}
+
+/// A place whose line and column are known.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    file: u16,
+    at: u32,
+    line: u32,
+    column: u32,
 }
 
 /// A rule without comments and with one blank for each gap, cut where it gets long.
