@@ -7,6 +7,11 @@
 //!
 //! A jump reaches 255 instructions. What lies farther is reached by a `JA`, or, if it is only a `RET`, by
 //! another one of the same.
+//!
+//! The kernel wants every word of scratch memory to be written before it is read, and takes what follows a
+//! `RET` for reached from it (`check_load_and_stores`, net/core/filter.c). So between a `RET` and an
+//! instruction that finds something in scratch memory there is a `JA` that nobody comes to: what follows a
+//! jump, the kernel takes for reached from elsewhere.
 
 use alloc::vec::Vec;
 use ia2_core::bpf::Insn;
@@ -197,13 +202,14 @@ impl Graph {
     #[must_use]
     pub fn assemble(&self, start: Id) -> Vec<Insn> {
         let needed = self.reached_from(start);
-        let mut out = Backwards { insns: Vec::new(), at: alloc::vec![None; self.nodes.len()] };
+        let at = alloc::vec![None; self.nodes.len()];
+        let mut out = Backwards { insns: Vec::new(), finds: Vec::new(), at };
         for (number, node) in self.nodes.iter().enumerate() {
             if needed.get(number) != Some(&true) {
                 continue;
             }
             match *node {
-                Node::Return(k) => out.push(op::RET_K, k, 0, 0),
+                Node::Return(k) => out.push_return(k),
                 Node::Step { code, k, next } => {
                     if out.distance(next) != Some(0) {
                         out.bring_near(next, self.node(next));
@@ -211,9 +217,9 @@ impl Graph {
                     out.push(code, k, 0, 0);
                 }
                 Node::Branch { code, k, yes, no } => {
-                    // Room for two that are brought near, for each pushes the other away.
+                    // Room for two that are brought near, for each pushes the other away by two at most.
                     for target in [no, yes] {
-                        if out.distance(target).is_none_or(|distance| distance > 253) {
+                        if out.distance(target).is_none_or(|distance| distance > 251) {
                             out.bring_near(target, self.node(target));
                         }
                     }
@@ -281,13 +287,36 @@ pub struct Ends {
 /// A program written from its last instruction to its first.
 struct Backwards {
     insns: Vec<Insn>,
+    /// For each of them, a bit for each word of scratch memory that must have been written before.
+    finds: Vec<u16>,
     /// For each node, the latest place in `insns` that leads there.
     at: Vec<Option<usize>>,
 }
 
 impl Backwards {
     fn push(&mut self, code: u16, k: u32, jt: u8, jf: u8) {
+        let word = 1u16.checked_shl(k).unwrap_or(0);
+        let after = |skipped: usize| {
+            let at = self.finds.len().checked_sub(1).and_then(|last| last.checked_sub(skipped));
+            at.and_then(|at| self.finds.get(at)).copied().unwrap_or(0)
+        };
+        self.finds.push(match code {
+            op::RET_K => 0,
+            op::ST | op::STX => after(0) & !word,
+            op::LD_MEM | op::LDX_MEM => after(0) | word,
+            op::JA => after(k as usize),
+            _ => after(jt.into()) | after(jf.into()),
+        });
         self.insns.push(Insn { code, jt, jf, k });
+    }
+
+    fn push_return(&mut self, k: u32) {
+        if let Some(last) = self.insns.len().checked_sub(1)
+            && self.finds.last().is_some_and(|finds| *finds != 0)
+        {
+            self.push(op::JA, last as u32, 0, 0); // to the end, which is a `RET`
+        }
+        self.push(op::RET_K, k, 0, 0);
     }
 
     /// The last instruction pushed leads to the node.
@@ -307,7 +336,7 @@ impl Backwards {
     /// Pushes an instruction that leads to the node.
     fn bring_near(&mut self, id: Id, node: Node) {
         match node {
-            Node::Return(k) => self.push(op::RET_K, k, 0, 0),
+            Node::Return(k) => self.push_return(k),
             _ => {
                 let distance = self.distance(id).unwrap_or(0);
                 self.push(op::JA, distance as u32, 0, 0);
@@ -421,6 +450,32 @@ mod tests {
             let wanted = if nr < 2000 { 77 } else { RET_ALLOW };
             assert_eq!(run_filter(&program[..], &Data::new(nr, 0, &[0; 6])), wanted, "{nr}");
         }
+    }
+
+    /// What follows a `RET` and finds something in scratch memory is not taken for reached from it.
+    #[test]
+    fn nothing_is_read_behind_a_return() {
+        let mut graph = Graph::default();
+        let (one, two) = (graph.ret(1), graph.ret(2));
+        let test = graph.branch(op::JEQ_X, 0, one, two);
+        let shared = graph.step(op::LDX_MEM, 0, test);
+        let three = graph.ret(3); // is written right before `shared`
+        let mut start = three;
+        for (number, word) in [(5, 16), (6, 24)] {
+            let test = graph.load(word, shared);
+            let kept = graph.step(op::ST, 0, test);
+            let first = graph.load(32, kept);
+            let rest = graph.load(NR, start);
+            start = graph.branch(op::JEQ_K, number, first, rest);
+        }
+        let start = graph.load(NR, start);
+        let program = graph.assemble(start);
+        assert_eq!(check(&program[..], 0), Ok(()), "{program:?}");
+        let run = |nr, args| run_filter(&program[..], &Data::new(nr, 0, &args));
+        assert_eq!(run(5, [9, 0, 9, 0, 0, 0]), 1);
+        assert_eq!(run(5, [9, 9, 8, 0, 0, 0]), 2);
+        assert_eq!(run(6, [0, 9, 9, 0, 0, 0]), 1);
+        assert_eq!(run(7, [9, 9, 9, 0, 0, 0]), 3);
     }
 
     #[test]
