@@ -20,9 +20,10 @@
 //# attack: chdir = A1 EACCES
 //# attack: fchdir = A1 EACCES
 //# attack: O_PATH, then opened again = A1 EACCES
+//# attack: the sealed gate = A1 EACCES
 //# twin: /proc/self/maps
 //# twin: a file
-//# twin: /proc/self/fd of a pipe = open: it leads to no path, so the files of the policy do not have it
+//# twin: /proc/self/fd of a pipe
 #include "attack.h"
 
 /// Writes through `fd`, and sees.
@@ -97,6 +98,15 @@ static long by_path_descriptor(long unused) {
     return write_code(call(SYS_openat, AT_FDCWD, self, O_RDWR));
 }
 
+/// The last byte of the gate's page, which nobody executes: a seal does not keep it.
+static long write_gate(long unused) {
+    stand_in();
+    long fd = call(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR);
+    if (fd < 0) return fd;
+    long wrote = call(SYS_pwrite64, fd, "g", 1, GATE + 4095);
+    return wrote < 0 ? wrote : *(volatile unsigned char *)(GATE + 4095) == 'g' ? 0 : -EIO;
+}
+
 static long read_maps(long unused) {
     char text[16];
     int fd = open("/proc/self/maps", O_RDONLY);
@@ -126,6 +136,7 @@ int main(void) {
     attack("chdir", by_chdir, 0);
     attack("fchdir", by_fchdir, 0);
     attack("O_PATH, then opened again", by_path_descriptor, 0);
+    attack("the sealed gate", write_gate, 0);
     twin("/proc/self/maps", read_maps, 0);
     twin("a file", write_file, 0);
     twin("/proc/self/fd of a pipe", open_pipe, 0);

@@ -8,7 +8,7 @@
 //# attack: RESOLVE_NO_MAGICLINKS = A1 EACCES
 //# attack: RESOLVE_NO_SYMLINKS, by pid = A1 EACCES
 //# attack: RESOLVE_BENEATH = A1 EACCES
-//# attack: RESOLVE_IN_ROOT = open: the path is judged without the flag, so /mem is looked for in the root
+//# attack: RESOLVE_IN_ROOT = A1 EACCES
 //# twin: /proc/self/maps, RESOLVE_NO_MAGICLINKS
 #include "attack.h"
 #include <linux/openat2.h>

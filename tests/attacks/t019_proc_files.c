@@ -5,12 +5,12 @@
 //# policy: ia2
 //# users: root, unprivileged
 //# attack: /dev/mem [root] = A1 EACCES
-//# attack: /proc/self/syscall is read = open: the policy's files have all of /proc but mem
-//# attack: /proc/self/pagemap is read = open: as syscall
-//# attack: /proc/self/clear_refs is written = open: as syscall
-//# attack: /proc/self/coredump_filter is written = open: as syscall
-//# attack: /proc/self/oom_score_adj is written = open: as syscall
-//# attack: a mapping's file is opened again [root] = open: as syscall
+//# attack: /proc/self/syscall is read = A1 EACCES
+//# attack: /proc/self/pagemap is read = A1 EACCES
+//# attack: /proc/self/clear_refs is written = A1 EACCES
+//# attack: /proc/self/coredump_filter is written = A1 EACCES
+//# attack: /proc/self/oom_score_adj is written = A1 EACCES
+//# attack: a mapping's file is opened again [root] = open: it leads to the file, which the policy has
 //# twin: /proc/self/status is read
 //# twin: /proc/cpuinfo is read
 #include "attack.h"

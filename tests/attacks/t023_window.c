@@ -28,7 +28,7 @@
 //# attack: WIPEONFORK = A2 EACCES
 //# attack: GUARD_INSTALL = A2 EACCES
 //# twin: an own page
-//# twin: a hint at it = open: the rule refuses the address whether it is fixed or a wish
+//# twin: a hint at it
 #include "attack.h"
 
 static const struct {

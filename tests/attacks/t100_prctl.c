@@ -15,8 +15,8 @@
 //# attack: SET_PTRACER = A1 EPERM
 //# attack: SET_KEEPCAPS = A1 EPERM
 //# attack: CAPBSET_DROP [root] = A1 EPERM
-//# attack: SET_DUMPABLE = open: the policy lets it; the shim does not rest on it yet
-//# attack: SET_PDEATHSIG, SIGSYS = open: the policy lets every signal; the program's own handler gets it
+//# attack: SET_DUMPABLE = A1 EPERM
+//# attack: SET_PDEATHSIG, SIGSYS = A1 EPERM
 //# attack: ARCH_MAP_VDSO_64 = A1 EPERM
 //# attack: ARCH_REQ_XCOMP_PERM = A1 EPERM
 //# attack: ARCH_SET_FS, then a refused call = A2 EPERM

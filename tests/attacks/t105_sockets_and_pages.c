@@ -8,7 +8,7 @@
 //# attack: SO_ATTACH_FILTER = A2 EPERM
 //# attack: MSG_ZEROCOPY = A2 EPERM
 //# attack: splice to vmsplice = A2 EPERM
-//# attack: a raw socket [root] = open: the policy does not judge families of sockets
+//# attack: a raw socket [root] = A2 EPERM
 //# twin: SO_REUSEADDR
 #include "attack.h"
 #include <linux/filter.h>

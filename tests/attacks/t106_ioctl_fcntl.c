@@ -11,8 +11,8 @@
 //# attack: TUNSETIFF = A2 EPERM
 //# attack: an unknown command = A2 EPERM
 //# attack: F_SETSIG, SIGSYS = A1 EPERM
-//# attack: F_NOTIFY = open: the policy judges one command of fcntl only
-//# attack: F_SETOWN to another process = open: as F_NOTIFY
+//# attack: F_NOTIFY = A1 EPERM
+//# attack: F_SETOWN to another process = open: the policy lets a program signal others, by kill as well
 //# twin: TCGETS
 //# twin: FIONREAD
 //# twin: F_SETFL
