@@ -7,8 +7,11 @@ RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 # Everything that a plain machine can test: no artifact is run.
 UNIT := -p ia2-core -p ia2-plan -p ia2-policy -p ia2-rt -p ia2-boot -p ia2-loader -p ia2-benches
 
+# What check-vm runs: what depends on the kernel more than on programs.
+VM_TESTS := c_programs attacks policy filters unprivileged
+
 .DEFAULT_GOAL := all
-.PHONY: all deps demo quick check lint attacks stress bench install clean help
+.PHONY: all deps demo quick check check-vm lint attacks stress bench install clean help
 
 ## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
@@ -43,6 +46,16 @@ check:
 	@scripts/deps
 	@$(MAKE) --no-print-directory lint all
 	$(CARGO) test $(UNIT) -p ia2-tests --no-fail-fast
+
+## check-vm the tests that depend on the kernel, with Debian 12's 6.1 in an emulated machine (scripts/vm)
+# The C programs are compiled here first, since compilers are slow in there.
+check-vm:
+	@scripts/deps cc gcc musl-gcc busybox qemu-system-x86_64
+	@$(MAKE) --no-print-directory all
+	$(CARGO) test -p ia2-tests --test c_programs -- ::native
+	IA2_ARTIFACTS=$(abspath $(RELEASE)) IA2_TESTS_EMULATED=1 \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/scripts/vm \
+		$(CARGO) test -p ia2-tests --no-fail-fast $(VM_TESTS:%=--test %)
 
 ## attacks  what is tried against the shim, and what becomes of it
 attacks:

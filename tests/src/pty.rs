@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "the ioctls of terminals and setsid have no safe form in std")]
 
+use crate::machine::deadline;
 use crate::run::{End, as_from_a_terminal, interest, poll, tail, wait};
 use core::time::Duration;
 use std::fs::{File, OpenOptions};
@@ -70,7 +71,7 @@ impl Terminal {
     /// Waits until another process group than the first one reads the terminal: a job of the shell,
     /// which gets the signals then.
     pub fn expect_job(&mut self) -> Result<(), String> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = deadline(LIMIT);
         let mut group: libc::pid_t = 0;
         while group == 0 || group as u32 == self.child.id() {
             if Instant::now() > deadline {
@@ -103,7 +104,7 @@ impl Terminal {
 
     /// Waits until `text` is printed, after what was expected before.
     pub fn expect(&mut self, text: &str) -> Result<(), String> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = deadline(LIMIT);
         loop {
             if let Some(found) = self.seen[self.at..].find(text) {
                 self.at += found + text.len();
@@ -117,7 +118,7 @@ impl Terminal {
 
     /// Waits for its end. Everything that was typed and printed, and how it ended.
     pub fn finish(mut self) -> Result<(String, End), String> {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = deadline(LIMIT);
         while self.read(deadline)? {}
         let end = wait(&mut self.child, LIMIT).map_err(|e| e.to_string())?;
         Ok((core::mem::take(&mut self.seen).replace("\r\n", "\n"), end))

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "pidfd_open, poll, kill and wait have no safe form in std")]
 
+use crate::machine::deadline;
 use core::fmt;
 use core::time::Duration;
 use std::fs::File;
@@ -118,8 +119,12 @@ fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 
 /// Waits until `child` has ended, or kills its group when `limit` is over.
 pub fn wait(child: &mut Child, limit: Duration) -> io::Result<End> {
+    wait_until(child, deadline(limit))
+}
+
+fn wait_until(child: &mut Child, deadline: Instant) -> io::Result<End> {
     let fd = pidfd(child.id())?;
-    if poll(&mut [interest(Some(&fd))], Instant::now() + limit)? {
+    if poll(&mut [interest(Some(&fd))], deadline)? {
         Ok(End::of(child.wait()?))
     } else {
         send(child.id(), libc::SIGKILL, true);
@@ -193,7 +198,7 @@ pub fn run(command: &mut Command, limit: Duration) -> io::Result<Run> {
         child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))),
     ];
     let mut texts = [Vec::new(), Vec::new()];
-    let deadline = Instant::now() + limit;
+    let deadline = deadline(limit);
     let mut in_time = true;
     while in_time && pipes.iter().any(Option::is_some) {
         let mut fds = [interest(pipes[0].as_ref()), interest(pipes[1].as_ref())];
@@ -208,8 +213,7 @@ pub fn run(command: &mut Command, limit: Duration) -> io::Result<Run> {
             }
         }
     }
-    let left = deadline.saturating_duration_since(Instant::now());
-    let end = wait(&mut child, if in_time { left } else { Duration::ZERO })?;
+    let end = wait_until(&mut child, if in_time { deadline } else { Instant::now() })?;
     let [stdout, stderr] = texts;
     Ok(Run { stdout, stderr, end, pid })
 }

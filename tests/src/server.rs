@@ -1,5 +1,6 @@
 //! A server that a test starts and stops.
 
+use crate::machine::deadline;
 use crate::run::{End, output, send, spawn, wait};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -56,7 +57,7 @@ impl Server {
             .map_err(|e| format!("{command:?}: {e}"))?;
         let mut server = Self { pid: child.id(), child: Some(child) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = deadline(Duration::from_secs(30));
         loop {
             match TcpStream::connect(address) {
                 Ok(_) => return Ok(server),

@@ -4,7 +4,7 @@
 //! whose name contains the word.
 
 use ia2_tests::c_program;
-use ia2_tests::way::WAYS;
+use ia2_tests::machine::ways;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn main() {
     let mut trials = Vec::new();
     for program in c_program::all() {
         let program = Arc::new(program);
-        for (name, way) in WAYS {
+        for (name, way) in ways() {
             if program.wants(way) {
                 let title = format!("{}::{}::{name}", program.name, program.libc);
                 let program = Arc::clone(&program);

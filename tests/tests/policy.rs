@@ -7,6 +7,7 @@ use ia2_policy::eval::{self, Atom, Cause};
 use ia2_policy::policy::{Expr, Policy, Value};
 use ia2_policy::source::Memory;
 use ia2_tests::artifacts::{archive, ia2, shim, workspace};
+use ia2_tests::machine;
 use ia2_tests::probe::{Outcome, Probe};
 use ia2_tests::run::{End, LIMIT, Run, output, run};
 use ia2_tests::server::{Server, fetch, free_port};
@@ -121,7 +122,8 @@ fn native(nr: u32, args: &[String]) -> Outcome {
 }
 
 fn check(policy: &Policy, name: &str, cases: &[(u32, [u64; 6])]) {
-    let failed = in_parallel(cases, |(nr, args)| {
+    let cases = machine::cases(cases);
+    let failed = in_parallel(&cases, |(nr, args)| {
         let text = text_of(args);
         let native = native(*nr, &text);
         for entry in ENTRIES {
