@@ -1,15 +1,25 @@
-//! Whatever is written, `load` comes back: with a policy or with an error, and with places that exist.
+//! Whatever is written, `load` comes back: with a policy or with an error, and with places that exist. What
+//! is a policy can be compiled.
 
+mod common;
+mod texts;
+
+use ia2_policy::compile::compile;
+use ia2_policy::policy::Policy;
 use ia2_policy::source::{Memory, POLICIES};
+use ia2_policy::verify::verify_call;
 use ia2_policy::{load, render};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
-use proptest::strategy::{Just, Strategy};
-use std::path::Path;
-use std::{env, fs};
+use proptest::strategy::{Just, Strategy, ValueTree};
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
+use texts::{PARTS, Random, cut, mutate, written};
 
 /// Loads a text and checks what must hold of every answer.
-fn load_anything(text: &str) {
+fn load_anything(text: &str) -> Option<Policy> {
     let texts = Memory::new()
         .with("t", text)
         .with("a", "read : fd == 0 default errno ENOSYS include \"t\"");
@@ -24,9 +34,10 @@ fn load_anything(text: &str) {
         let line = render::line(found, &sources);
         assert!(!line.contains(['\n', '\0', '\u{1b}']), "{line:?}");
     }
-    let Some(policy) = policy else { return };
+    let policy = policy?;
     assert!(policy.calls.is_sorted_by(|one, next| one.0 < next.0));
     assert!(policy.calls.iter().all(|(_, rule)| usize::from(*rule) < policy.rules.len()));
+    Some(policy)
 }
 
 /// How many texts to try; more with, say, `IA2_FUZZ=100000`.
@@ -34,127 +45,6 @@ fn iterations() -> u32 {
     let asked = env::var("IA2_FUZZ").ok().and_then(|asked| asked.parse().ok());
     asked.unwrap_or(if cfg!(debug_assertions) { 500 } else { 10_000 })
 }
-
-/// Everything the language is made of, and a few things it is not.
-const PARTS: &[&str] = &[
-    "policy",
-    "version",
-    "baseline",
-    "linux",
-    "6.3",
-    "default",
-    "unknown",
-    "mode",
-    "blocklist",
-    "include \"a\"",
-    "use seed4",
-    "use table",
-    "const",
-    "X",
-    "Y",
-    "set",
-    "@x",
-    "@file-system",
-    "files",
-    "ro",
-    "\"/usr\"",
-    "\"a\"",
-    "except",
-    "override",
-    "net",
-    "layer",
-    "read",
-    "openat",
-    "mmap",
-    "clone3",
-    "sys_read",
-    "?nosuch",
-    "#5",
-    "#9999",
-    "allow",
-    "deny",
-    "errno",
-    "EPERM",
-    "kill_process",
-    "trap",
-    "trace",
-    "emulate",
-    "notify",
-    "log",
-    "then",
-    "else",
-    "fd",
-    "path",
-    "prot",
-    "addr",
-    "len",
-    "flags",
-    "arg2",
-    "nr",
-    "PROT_EXEC",
-    "O_RDONLY",
-    "NULL",
-    "has",
-    "subset",
-    "in",
-    "from",
-    "wrapper",
-    "overlaps",
-    "overlaps(addr, len, protected)",
-    "protected",
-    "frozen",
-    "0",
-    "1",
-    "7",
-    "0x100000000",
-    "-",
-    "~",
-    "!",
-    "==",
-    "!=",
-    "<",
-    "<=",
-    ">",
-    ">=",
-    "&",
-    "|",
-    "^",
-    "<<",
-    ">>",
-    "&&",
-    "||",
-    "(",
-    ")",
-    "{",
-    "}",
-    ",",
-    ":",
-    ";",
-    "..",
-    "=",
-    "?",
-    "->",
-    "#?",
-    "#",
-    "\"",
-    "\\\"",
-    "\n",
-    "\n",
-    "\n",
-    " : ",
-    "$",
-    "é",
-    "\u{202e}",
-    "\0",
-    "\u{1b}[2J",
-    "{ {",
-    "} }",
-    "in {",
-    "#? read(0, _) -> allow\n",
-    "default kill_process\n",
-    "exit_group : 1\n",
-    "policy t version 1\n",
-];
 
 fn parts() -> impl Strategy<Value = String> {
     let part = prop_oneof![
@@ -183,55 +73,141 @@ proptest! {
     }
 }
 
-/// A generator that gives the same numbers every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end.max(1) as u64) as usize
-    }
-}
-
 /// Policies that are nearly right: real ones, with parts exchanged, left out and doubled.
 #[test]
 fn mutations() {
-    let mut texts: Vec<String> = POLICIES.iter().map(|(_, text)| (*text).to_owned()).collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
-    let mut files: Vec<_> = fs::read_dir(folder).expect("a folder").flatten().collect();
-    files.sort_by_key(fs::DirEntry::path);
-    let bad = files
-        .iter()
-        .map(fs::DirEntry::path)
-        .filter(|path| path.extension().is_some_and(|end| end == "ia2"));
-    texts.extend(bad.map(|path| fs::read_to_string(path).expect("a text")));
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let texts = written();
+    let mut random = Random::new(1);
     for _ in 0..iterations() {
-        let text = &texts[random.below(texts.len())];
-        let mut chars: Vec<char> = text.chars().collect();
-        // Long ones are cut, so that there can be many.
-        let start = random.below(chars.len().saturating_sub(400));
-        chars = chars.split_off(start);
-        chars.truncate(400);
-        for _ in 0..=random.below(4) {
-            let at = random.below(chars.len());
-            let to = (at + random.below(12)).min(chars.len());
-            match random.below(4) {
-                0 => drop(chars.splice(at..to, [])),
-                1 => drop(chars.splice(at..at, PARTS[random.below(PARTS.len())].chars())),
-                2 => {
-                    let same: Vec<char> = chars[at..to].to_vec();
-                    chars.splice(at..at, same);
-                }
-                _ => drop(chars.splice(at..to, PARTS[random.below(PARTS.len())].chars())),
-            }
-        }
-        let mutated: String = chars.into_iter().collect();
-        load_anything(&mutated);
-        load_anything(&format!("policy t version 1\ndefault kill_process\nexit : 1\n{mutated}"));
+        mutation(&texts, &mut random);
     }
+}
+
+/// Long ones are cut, so that there can be many.
+fn mutation(texts: &[String], random: &mut Random) {
+    let text = &texts[random.below(texts.len())];
+    let mutated = mutate(&cut(text, random), random);
+    load_anything(&mutated);
+    load_anything(&format!("policy t version 1\ndefault kill_process\nexit : 1\n{mutated}"));
+}
+
+/// Loads a text and compiles what it means; gives whether that is a policy, and one that can be compiled.
+fn compile_anything(text: &str) -> [bool; 2] {
+    let Some(policy) = load_anything(text) else { return [false, false] };
+    [true, compile_and_try(&policy, &mut Random::new(text.len() as u64))]
+}
+
+/// Compiles a policy, which may only fail for its size, and puts some calls to what came out of it.
+fn compile_and_try(policy: &Policy, random: &mut Random) -> bool {
+    let compiled = match compile(policy) {
+        Ok(compiled) => compiled,
+        Err(errors) => {
+            let is_size = |code: &str| matches!(code, "E0801" | "E0802" | "E0803" | "E0804");
+            assert!(errors.iter().all(|error| is_size(error.code.0)), "{errors:?}");
+            return false;
+        }
+    };
+    for nr in policy.calls.iter().map(|row| row.0).chain([0, 59, 600]).take(12) {
+        let args = [0; 6].map(|_: u64| {
+            let near = 1u64 << random.below(64);
+            near.wrapping_add(random.below(5) as u64).wrapping_sub(2)
+        });
+        assert_eq!(verify_call(policy, &compiled, nr, &args), Ok(()));
+    }
+    true
+}
+
+/// What one round gave.
+#[derive(Default)]
+struct Count {
+    texts: u64,
+    policies: u64,
+    compiled: u64,
+}
+
+impl Count {
+    fn add(&mut self, [is_policy, is_compiled]: [bool; 2]) {
+        self.texts += 1;
+        self.policies += u64::from(is_policy);
+        self.compiled += u64::from(is_compiled);
+    }
+}
+
+/// One round: a few of everything, from a seed of its own.
+fn round(seed: u64, written: &[String]) -> Count {
+    let mut random = Random::new(seed);
+    let mut count = Count::default();
+    let mut bytes = [0; 32];
+    bytes.fill_with(|| random.below(256) as u8);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), rng);
+    for _ in 0..8 {
+        let text = parts().new_tree(&mut runner).expect("a tree").current();
+        load_anything(&text);
+        count.add(compile_anything(&format!("policy t version 1\ndefault deny\n{text}\n")));
+        let text = any::<String>().new_tree(&mut runner).expect("a tree").current();
+        count.add(compile_anything(&text));
+        mutation(written, &mut random);
+        let whole = texts::policy(&mut random);
+        count.add(compile_anything(&whole));
+        count.add(compile_anything(&mutate(&whole, &mut random)));
+    }
+    // As the types allow, and no text says.
+    let policy = common::policy(common::condition()).new_tree(&mut runner).expect("a tree");
+    count.add([true, compile_and_try(&policy.current(), &mut random)]);
+    let built_in = mutate(&written[random.below(POLICIES.len())], &mut random);
+    count.add(compile_anything(&built_in));
+    count
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|e| panic!("{variable}={text}: {e}")))
+}
+
+/// Some rounds; with `IA2_FUZZ_MINUTES` (`make fuzz`) as many as there are in that time, with
+/// `IA2_FUZZ_ROUND` just this one.
+#[test]
+fn rounds() {
+    let seed = number("IA2_FUZZ_SEED").unwrap_or(1);
+    let minutes = number("IA2_FUZZ_MINUTES");
+    let texts = written();
+    let (start, mut all, mut slowest) = (Instant::now(), Count::default(), (0.0, 0));
+    let is_over = |at: u64| match minutes {
+        Some(minutes) => start.elapsed().as_secs() >= minutes * 60,
+        None => at >= 12,
+    };
+    let first = number("IA2_FUZZ_ROUND");
+    for at in first.unwrap_or(0).. {
+        if first.map_or_else(|| is_over(at), |only| at > only) {
+            break;
+        }
+        let began = Instant::now();
+        let seed_of_round = seed.wrapping_mul(1 << 32).wrapping_add(at);
+        let result = catch_unwind(AssertUnwindSafe(|| round(seed_of_round, &texts)));
+        let count = result.unwrap_or_else(|panic| {
+            eprintln!("again: make fuzz SEED={seed} ROUND={at}");
+            resume_unwind(panic);
+        });
+        all.texts += count.texts;
+        all.policies += count.policies;
+        all.compiled += count.compiled;
+        let took = began.elapsed().as_secs_f64();
+        if took > slowest.0 {
+            slowest = (took, at);
+        }
+    }
+    // Most of the texts that are meant to be policies are.
+    assert!(all.compiled * 8 > all.texts, "{} of {}", all.compiled, all.texts);
+    let Count { texts, policies, compiled } = all;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "seed {seed}: {texts} texts in {seconds:.0} s, {:.0} a second; {policies} policies, {compiled} \
+         compiled; the slowest round was {}, {:.2} s",
+        texts as f64 / seconds,
+        slowest.1,
+        slowest.0
+    );
 }
 
 /// Nothing is worse than a constant times its length, and no depth is too deep.
