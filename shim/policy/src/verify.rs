@@ -26,20 +26,16 @@ use alloc::vec::Vec;
 use answers::{Answerer, Answers};
 use ia2_core::blob::{self, Blob, Call, Shape, Verdict};
 use ia2_core::bpf::{
-    AUDIT_ARCH_X86_64, RET_ALLOW, RET_ENOSYS, RET_ERRNO, RET_KILL_PROCESS, RET_KILL_THREAD,
-    RET_TRACE, RET_TRAP, SKIPPED, X32_BIT,
+    ARCH, AUDIT_ARCH_X86_64, Insn, RET_ALLOW, RET_ENOSYS, RET_ERRNO, RET_KILL_PROCESS,
+    RET_KILL_THREAD, RET_TRACE, RET_TRAP, SKIPPED, X32_BIT,
 };
-use ia2_core::cbpf::{Data, check};
+use ia2_core::cbpf::{Data, State, check};
 use ia2_core::handover::LOADER_FD;
-use ia2_core::layout::{ARGS_AFTER, EMPTY_PATH, FAST_AFTER, GATE, RAW_AFTER};
+use ia2_core::layout::{EMPTY_PATH, FAST_AFTER};
 use ia2_core::nr;
 use ia2_core::verdict::ActionKind;
-use number::{Kind, Number, Reads, without_arguments};
+use number::{ADDRESSES, GATES, Kind, Known, Number, Twins};
 
-/// An address that is not the gate's.
-const OUTSIDE: u64 = 0x40_1000;
-/// Addresses that are nearly those where the gate makes calls.
-const BESIDE: [u64; 4] = [GATE, FAST_AFTER + 1, FAST_AFTER - 1, RAW_AFTER ^ 1 << 32];
 /// Calls that are tried for all rules together, about; and for one rule at least and at most.
 const ALL: usize = 12_000;
 const LEAST: usize = 256;
@@ -71,13 +67,15 @@ impl Difference {
 pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
     let trial = Trial::of(policy, compiled)?;
     trial.forms()?;
+    trial.architectures()?;
+    let mut twins = Twins::default();
     // Of each rule, and last of none, the numbers that were tried.
     let mut seen: Vec<Seen> = Vec::new();
     seen.resize_with(policy.rules.len().saturating_add(1), Seen::default);
     let rules = policy.rules.iter().filter(|rule| !matches!(rule.when, Expr::True | Expr::False));
     let most = ALL.checked_div(rules.count()).unwrap_or(ALL).clamp(LEAST, MOST);
     for nr in numbers(policy) {
-        let number = Number::of(&trial, nr);
+        let mut number = Number::of(&trial, nr);
         trial.addresses(&number)?;
         let Some(seen) = seen.get_mut(number.rule.map_or(policy.rules.len(), |(index, _)| index))
         else {
@@ -87,9 +85,10 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
         if kind.as_ref().is_some_and(|kind| seen.kinds.contains(kind)) {
             continue;
         }
+        number.compare_filters(&trial, &mut twins);
         if number.guard.is_some() {
             for args in guarded_samples(nr) {
-                trial.kernel(&number, &args)?;
+                trial.kernel(&number, &args, number.by_numbers(&args))?;
             }
         }
         match number.rule {
@@ -134,6 +133,7 @@ pub fn verify_call(
     args: &[u64; 6],
 ) -> Result<(), Difference> {
     let trial = Trial::of(policy, compiled)?;
+    trial.architectures()?;
     let number = Number::of(&trial, nr);
     trial.addresses(&number)?;
     trial.places(&number, args)?;
@@ -191,20 +191,24 @@ struct Trial<'a> {
     compiled: &'a Compiled,
     blob: Blob<'a>,
     exec: bool,
-    /// What the programs look at from each instruction on: `strict`, `inspected`, the shim's.
-    reads: [Reads; 3],
+    strict: Known<'a, [Insn]>,
+    inspected: Known<'a, [Insn]>,
+    shim: Known<'a, [[u8; 8]]>,
 }
 
 impl<'a> Trial<'a> {
     fn of(policy: &'a Policy, compiled: &'a Compiled) -> Result<Self, Difference> {
         let blob = Blob::parse(&compiled.blob)
             .map_err(|_| Difference::new("the compiled form is damaged"))?;
-        let reads = [
-            Reads::of(&compiled.strict[..]),
-            Reads::of(&compiled.inspected[..]),
-            Reads::of(blob.program()),
-        ];
-        Ok(Self { policy, compiled, blob, exec: lets_exec(policy), reads })
+        Ok(Self {
+            policy,
+            compiled,
+            blob,
+            exec: lets_exec(policy),
+            strict: Known::of(&compiled.strict),
+            inspected: Known::of(&compiled.inspected),
+            shim: Known::of(blob.program()),
+        })
     }
 
     /// Whether the programs are such, and the same in the compiled form.
@@ -236,7 +240,7 @@ impl<'a> Trial<'a> {
     /// Puts one call to all of them.
     fn call(&self, number: &Number<'a>, args: &[u64; 6]) -> Result<(), Difference> {
         let held = number.by_numbers(args);
-        self.kernel(number, args)?;
+        self.kernel(number, args, held)?;
         if number.nr >= X32_BIT {
             return Ok(());
         }
@@ -335,41 +339,47 @@ impl<'a> Trial<'a> {
     }
 
     /// The filters, for one call from where they can tell calls apart.
-    fn kernel(&self, number: &Number<'_>, args: &[u64; 6]) -> Result<(), Difference> {
-        let held = number.by_numbers(args);
-        self.gate(number, args, FAST_AFTER, held)?;
-        self.gate(number, args, ARGS_AFTER, held)?;
-        self.outside(number, args, OUTSIDE, held)
+    fn kernel(
+        &self,
+        number: &Number<'_>,
+        args: &[u64; 6],
+        held: Option<bool>,
+    ) -> Result<(), Difference> {
+        self.gate(number, args, 0, held)?;
+        self.gate(number, args, 1, held)?;
+        self.outside(number, args, GATES, held)
     }
 
-    /// The filters, for a number from another architecture and from beside the gate: they must not even
-    /// look at an argument.
-    fn addresses(&self, number: &Number<'_>) -> Result<(), Difference> {
-        let args = [0; 6];
-        let refused = Some(number.before_policy.unwrap_or(RET_TRAP));
-        for ip in BESIDE {
-            let data = Data::new(number.nr, ip, &args);
-            if without_arguments(&self.compiled.strict, &data) != refused {
-                return Err(self.difference(number, &args, "a filter does not keep to the gate"));
-            }
-        }
-        for ip in [OUTSIDE, FAST_AFTER, RAW_AFTER] {
-            let data = Data::new(number.nr, ip, &args).with_arch(AUDIT_ARCH_X86_64 ^ 1 << 31);
-            for insns in [&self.compiled.strict, &self.compiled.inspected] {
-                if without_arguments(insns, &data) != Some(RET_ENOSYS) {
-                    return Err(self.difference(number, &args, "another architecture passes"));
-                }
+    /// The filters, for another architecture: they must look at nothing else.
+    fn architectures(&self) -> Result<(), Difference> {
+        let data = Data::new(0, 0, &[0; 6]).with_arch(AUDIT_ARCH_X86_64 ^ 1 << 31);
+        for insns in [&self.compiled.strict, &self.compiled.inspected] {
+            let mut state = State::START;
+            let end = state.run(&insns[..], &data, |offset| offset != ARCH, |_| Err(()));
+            if end != Ok(Some(RET_ENOSYS)) {
+                return Err(Difference::new("another architecture passes"));
             }
         }
         Ok(())
     }
 
+    /// The filter `strict`, for a number from beside the gate: it must not even look at an argument.
+    fn addresses(&self, number: &Number<'_>) -> Result<(), Difference> {
+        let refused = Some(number.before_policy.unwrap_or(RET_TRAP));
+        match number.strict_outside().all(|action| action == refused) {
+            true => Ok(()),
+            false => Err(self.difference(number, &[0; 6], "a filter does not keep to the gate")),
+        }
+    }
+
     /// The filters, for one call from everywhere else; and the shim, asked as live code asks it.
     fn places(&self, number: &Number<'a>, args: &[u64; 6]) -> Result<(), Difference> {
         let held = number.by_numbers(args);
-        self.gate(number, args, RAW_AFTER, held)?;
-        for ip in BESIDE {
-            self.outside(number, args, ip, held)?;
+        for place in 2..GATES {
+            self.gate(number, args, place, held)?;
+        }
+        for place in GATES..ADDRESSES.len() {
+            self.outside(number, args, place, held)?;
         }
         if number.nr >= X32_BIT {
             return Ok(());
@@ -392,11 +402,12 @@ impl<'a> Trial<'a> {
         &self,
         number: &Number<'_>,
         args: &[u64; 6],
-        ip: u64,
+        place: usize,
         held: Option<bool>,
     ) -> Result<(), Difference> {
+        let ip = ADDRESSES.get(place).copied().unwrap_or(0);
         let data = Data::new(number.nr, ip, args);
-        let [strict, inspected] = number.gate(self, &data, ip);
+        let [strict, inspected] = number.gate(self, &data, place);
         let is_meant = |action| self.is_meant(action, held, number, &data, ip);
         match is_meant(strict) && (strict == inspected || is_meant(inspected)) {
             true => Ok(()),
@@ -408,11 +419,12 @@ impl<'a> Trial<'a> {
         &self,
         number: &Number<'_>,
         args: &[u64; 6],
-        ip: u64,
+        place: usize,
         held: Option<bool>,
     ) -> Result<(), Difference> {
+        let ip = ADDRESSES.get(place).copied().unwrap_or(0);
         let data = Data::new(number.nr, ip, args);
-        let action = number.outside(self, &data, ip);
+        let action = number.inspected(self, &data, place);
         match self.is_meant_outside(action, held, number, &data) {
             true => Ok(()),
             false => Err(self.difference(number, args, "a filter does not keep to the gate")),

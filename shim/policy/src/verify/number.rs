@@ -1,19 +1,30 @@
 //! One number: what is meant of it, and where each program stands before it looks at an argument.
 
-use super::{BESIDE, OUTSIDE, Trial, before_policy};
+use super::{Trial, before_policy};
 use crate::condition::names_gate;
 use crate::cost::is_branch;
-use crate::eval::{Outcome, decided_by_numbers};
+use crate::eval::{Cause, Outcome, decided_by_numbers};
 use crate::policy::{Expr, Rule, Value};
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use ia2_core::bpf::{self, Insn, RET_ALLOW, guard};
 use ia2_core::cbpf::{Data, Program, State, op, run_filter};
-use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, RAW_AFTER};
+use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, GATE, RAW_AFTER};
 use ia2_core::{nr, own};
 
-/// Where the gate makes calls.
-const PLACES: [u64; 3] = [FAST_AFTER, ARGS_AFTER, RAW_AFTER];
+/// Where calls come from: the gate's three places, somewhere else, and addresses that are nearly the gate's.
+pub(super) const ADDRESSES: [u64; 8] = [
+    FAST_AFTER,
+    ARGS_AFTER,
+    RAW_AFTER,
+    0x40_1000,
+    GATE,
+    FAST_AFTER + 1,
+    FAST_AFTER - 1,
+    RAW_AFTER ^ 1 << 32,
+];
+/// How many of them are the gate's.
+pub(super) const GATES: usize = 3;
 
 /// See above.
 pub(super) struct Number<'a> {
@@ -34,13 +45,13 @@ pub(super) struct Number<'a> {
     pub(super) can_be_free: bool,
     /// It comes to the shim without a filter, and with one.
     pub(super) is_slow: [bool; 2],
-    /// `strict` and `inspected`, from each of [`PLACES`].
-    gate: [[Stand; 2]; 3],
-    /// `inspected`, before it looks at the address.
-    open: Stand,
-    /// `inspected`, from elsewhere.
-    outside: Stand,
+    /// `strict`, from each of [`ADDRESSES`].
+    strict: [Stand; ADDRESSES.len()],
+    /// `inspected`.
+    inspected: [Stand; ADDRESSES.len()],
     shim: Stand,
+    /// The two filters are the same from where the gate's calls stand.
+    is_twin: bool,
 }
 
 /// Where a program stands.
@@ -53,9 +64,6 @@ enum Stand {
 }
 
 impl Stand {
-    /// At the first instruction.
-    const START: Self = Self::Before(State::START);
-
     /// Goes on to where the program needs what `is_open` tells, or somebody's answer.
     fn run(
         self,
@@ -111,23 +119,85 @@ enum Place {
 /// All that trials depend on beside the rule: numbers that are equal in it are tried once.
 #[derive(PartialEq, Eq)]
 pub(super) struct Kind {
-    cause: crate::eval::Cause,
+    cause: Cause,
     before_policy: Option<u32>,
     guard: Option<&'static [Insn]>,
     is_own: bool,
     is_inspected: bool,
     can_be_free: bool,
     is_slow: [bool; 2],
-    gate: [[Place; 2]; 3],
+    /// `strict`, `inspected` and the shim's.
+    places: [Place; 3],
+    /// `inspected` from elsewhere.
     outside: Place,
-    shim: Place,
 }
 
-/// What a filter returns to a call whatever its arguments are; `None` if it looks at one.
-pub(super) fn without_arguments(program: &[Insn], data: &Data) -> Option<u32> {
-    match Stand::START.run(program, data, is_argument) {
-        Stand::Returned(action) => Some(action),
-        Stand::Before(_) => None,
+/// One of the three programs, with what is known of it.
+pub(super) struct Known<'a, P: ?Sized> {
+    program: &'a P,
+    /// From which instructions on it may still look at the number.
+    reads: Vec<bool>,
+    /// Where it stands before it looks at the number or an argument again, by where it stood before it
+    /// looked at the address: for each of [`ADDRESSES`].
+    known: RefCell<Vec<(Place, [Stand; ADDRESSES.len()])>>,
+}
+
+impl<'a, P: Program + ?Sized> Known<'a, P> {
+    pub(super) fn of(program: &'a P) -> Self {
+        Self { program, reads: reads_number(program), known: RefCell::default() }
+    }
+
+    /// Where it stands before it looks at an argument.
+    fn before_arguments(&self, data: &Data) -> Stand {
+        Stand::Before(State::START).run(self.program, data, is_argument)
+    }
+
+    /// The same for each of [`ADDRESSES`].
+    fn before_arguments_at(&self, nr: u32) -> [Stand; ADDRESSES.len()] {
+        let data = |ip| Data::new(nr, ip, &[0; 6]);
+        let is_address = |offset| matches!(offset, bpf::IP_LOW | bpf::IP_HIGH);
+        let open = Stand::Before(State::START)
+            .run(self.program, &data(0), |offset| is_argument(offset) || is_address(offset));
+        let Stand::Before(_) = open else { return [open; ADDRESSES.len()] };
+        let place = open.place();
+        let known = place.and_then(|place| {
+            let known = self.known.borrow();
+            known.iter().find(|row| row.0 == place).map(|row| row.1)
+        });
+        let stands = known.unwrap_or_else(|| {
+            let stands = ADDRESSES.map(|ip| {
+                open.run(self.program, &data(ip), |offset| is_argument(offset) || offset == bpf::NR)
+            });
+            self.known.borrow_mut().extend(place.map(|place| (place, stands)));
+            stands
+        });
+        // From where several stand, one goes on for all of them, as far as the address does not count.
+        let mut before: Option<(Stand, Stand)> = None;
+        let mut ips = ADDRESSES.iter();
+        stands.map(|stand| {
+            let ip = ips.next().copied().unwrap_or(0);
+            let Some(place) = stand.place() else {
+                return stand.run(self.program, &data(ip), is_argument);
+            };
+            let onward = match before {
+                Some((from, onward)) if from.place() == Some(place) => onward,
+                _ => {
+                    let onward = stand.run(self.program, &data(ip), |offset| {
+                        is_argument(offset) || is_address(offset)
+                    });
+                    before = Some((stand, onward));
+                    onward
+                }
+            };
+            onward.run(self.program, &data(ip), is_argument)
+        })
+    }
+
+    fn reads_number(&self, stand: Stand) -> bool {
+        match stand {
+            Stand::Returned(_) => false,
+            Stand::Before(state) => self.reads.get(state.at()).copied().unwrap_or(true),
+        }
     }
 }
 
@@ -135,21 +205,14 @@ fn is_argument(offset: u32) -> bool {
     offset >= bpf::argument(0)
 }
 
-fn is_address_or_argument(offset: u32) -> bool {
-    is_argument(offset) || matches!(offset, bpf::IP_LOW | bpf::IP_HIGH)
-}
-
 impl<'a> Number<'a> {
     pub(super) fn of(trial: &Trial<'a>, nr: u32) -> Self {
-        let Trial { policy, compiled, blob, exec, .. } = trial;
+        let Trial { policy, blob, exec, .. } = trial;
         let rule = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
         let outcome = |held| {
             let of_rule = rule.and_then(|(index, _)| Outcome::of_rule(policy, index, held));
             of_rule.unwrap_or_else(|| Outcome::without_rule(policy, nr))
         };
-        let data = |ip| Data::new(nr, ip, &[0; 6]);
-        let (strict, inspected) = (&compiled.strict[..], &compiled.inspected[..]);
-        let open = Stand::START.run(inspected, &data(OUTSIDE), is_address_or_argument);
         let is_inspected = nr::is_inspected(nr);
         Self {
             nr,
@@ -162,40 +225,30 @@ impl<'a> Number<'a> {
             is_inspected,
             can_be_free: !is_inspected && !rule.is_some_and(|(_, rule)| names_gate(&rule.when)),
             is_slow: [false, true].map(|filtered| blob.is_slow(nr, filtered)),
-            gate: PLACES.map(|ip| {
-                let data = data(ip);
-                [
-                    Stand::START.run(strict, &data, is_argument),
-                    open.run(inspected, &data, is_argument),
-                ]
-            }),
-            open,
-            outside: open.run(inspected, &data(OUTSIDE), is_argument),
-            shim: Stand::START.run(blob.program(), &data(0), is_argument),
+            strict: trial.strict.before_arguments_at(nr),
+            inspected: trial.inspected.before_arguments_at(nr),
+            shim: trial.shim.before_arguments(&Data::new(nr, 0, &[0; 6])),
+            is_twin: false,
         }
     }
 
     /// What it is one of, if the number itself does not count any more.
     pub(super) fn kind(&self, trial: &Trial<'_>) -> Option<Kind> {
-        let [strict, inspected, shim] = &trial.reads;
+        let (of_strict, of_inspected) =
+            (self.strict.split_at(GATES).0, self.inspected.split_at(GATES));
+        // One place for all that are the gate's, and one for all others.
+        let [strict, inspected, outside] =
+            [of_strict, of_inspected.0, of_inspected.1].map(|stands| {
+                let first = stands.first()?.place()?;
+                stands.iter().all(|stand| stand.place() == Some(first)).then_some(first)
+            });
         let is_named = self.rule.is_some_and(|(_, rule)| names_number(&rule.when))
-            || self.gate.iter().any(|[one, other]| strict.number(*one) || inspected.number(*other))
-            || inspected.number(self.outside)
-            || shim.number(self.shim);
+            || of_strict.iter().any(|stand| trial.strict.reads_number(*stand))
+            || self.inspected.iter().any(|stand| trial.inspected.reads_number(*stand))
+            || trial.shim.reads_number(self.shim);
         if is_named {
             return None;
         }
-        // From wherever else it is called.
-        let outside = self.outside.place()?;
-        let is_elsewhere = |ip: &u64| {
-            let data = Data::new(self.nr, *ip, &[0; 6]);
-            let stand = self.open.run(&trial.compiled.inspected[..], &data, is_argument);
-            stand.place() == Some(outside)
-        };
-        if !BESIDE.iter().all(is_elsewhere) {
-            return None;
-        }
-        let [fast, args, raw] = self.gate.map(|[one, other]| Some([one.place()?, other.place()?]));
         Some(Kind {
             cause: self.outcome(false).cause,
             before_policy: self.before_policy,
@@ -204,9 +257,28 @@ impl<'a> Number<'a> {
             is_inspected: self.is_inspected,
             can_be_free: self.can_be_free,
             is_slow: self.is_slow,
-            gate: [fast?, args?, raw?],
-            outside,
-            shim: self.shim.place()?,
+            places: [strict?, inspected?, self.shim.place()?],
+            outside: outside?,
+        })
+    }
+
+    /// Finds out whether the two filters are the same to calls from the gate.
+    pub(super) fn compare_filters(&mut self, trial: &Trial<'_>, twins: &mut Twins) {
+        let mut pairs = self.strict.iter().zip(&self.inspected).take(GATES);
+        self.is_twin = pairs.all(|(strict, inspected)| match (strict.place(), inspected.place()) {
+            (Some(Place::Before(one)), Some(Place::Before(other))) => {
+                twins.are(&trial.compiled.strict, &trial.compiled.inspected, one, other)
+            }
+            _ => false,
+        });
+    }
+
+    /// What a filter says to a call from beside the gate whatever its arguments are; `None` if it looks at
+    /// one.
+    pub(super) fn strict_outside(&self) -> impl Iterator<Item = Option<u32>> {
+        self.strict.iter().skip(GATES).map(|stand| match stand {
+            Stand::Returned(action) => Some(*action),
+            Stand::Before(_) => None,
         })
     }
 
@@ -244,19 +316,20 @@ impl<'a> Number<'a> {
     }
 
     /// What `strict` and `inspected` say to a call from the gate.
-    pub(super) fn gate(&self, trial: &Trial<'_>, data: &Data, ip: u64) -> [u32; 2] {
-        let at = PLACES.iter().position(|place| *place == ip);
-        let stands = at.and_then(|at| self.gate.get(at)).copied();
-        let [strict, inspected] = stands.unwrap_or([Stand::START; 2]);
-        [
-            strict.end_of_filter(&trial.compiled.strict, data),
-            inspected.end_of_filter(&trial.compiled.inspected, data),
-        ]
+    pub(super) fn gate(&self, trial: &Trial<'_>, data: &Data, place: usize) -> [u32; 2] {
+        let stand =
+            |stands: &[Stand]| stands.get(place).copied().unwrap_or(Stand::Before(State::START));
+        let strict = stand(&self.strict).end_of_filter(&trial.compiled.strict, data);
+        let inspected = match self.is_twin {
+            true => strict,
+            false => stand(&self.inspected).end_of_filter(&trial.compiled.inspected, data),
+        };
+        [strict, inspected]
     }
 
-    /// What `inspected` says to a call from elsewhere.
-    pub(super) fn outside(&self, trial: &Trial<'_>, data: &Data, ip: u64) -> u32 {
-        let stand = if ip == OUTSIDE { self.outside } else { self.open };
+    /// What `inspected` says to a call.
+    pub(super) fn inspected(&self, trial: &Trial<'_>, data: &Data, place: usize) -> u32 {
+        let stand = self.inspected.get(place).copied().unwrap_or(Stand::Before(State::START));
         stand.end_of_filter(&trial.compiled.inspected, data)
     }
 
@@ -295,37 +368,81 @@ fn names_number(expr: &Expr) -> bool {
 }
 
 /// From which instructions on a program may still look at the number.
-pub(super) struct Reads(Vec<bool>);
+fn reads_number(program: &(impl Program + ?Sized)) -> Vec<bool> {
+    // From the last instruction to the first: every jump goes forward.
+    let count = program.count();
+    let mut reads = alloc::vec![false; count];
+    for at in (0..count).rev() {
+        let Some(insn) = program.insn(at) else { continue };
+        let is_read = |to: usize| reads.get(to).copied().unwrap_or(false);
+        let found = (insn.code == op::LD_W_ABS && insn.k == bpf::NR)
+            || next(insn, at).into_iter().flatten().any(is_read);
+        if let Some(slot) = reads.get_mut(at) {
+            *slot = found;
+        }
+    }
+    reads
+}
 
-impl Reads {
-    pub(super) fn of(program: &(impl Program + ?Sized)) -> Self {
-        // From the last instruction to the first: every jump goes forward.
-        let count = program.count();
-        let mut reads = alloc::vec![false; count];
-        for at in (0..count).rev() {
-            let Some(Insn { code, jt, jf, k }) = program.insn(at) else { continue };
-            let from = |skipped: usize| {
-                let to = at.saturating_add(1).saturating_add(skipped);
-                reads.get(to).copied().unwrap_or(false)
+/// Where an instruction leads.
+fn next(Insn { code, jt, jf, k }: Insn, at: usize) -> [Option<usize>; 2] {
+    let to = |skipped: usize| Some(at.saturating_add(1).saturating_add(skipped));
+    match code {
+        op::RET_K | op::RET_A => [None, None],
+        op::JA => [to(k as usize), None],
+        _ if is_branch(code) => [to(jt.into()), to(jf.into())],
+        _ => [to(0), None],
+    }
+}
+
+/// Which places of two programs are the same from there on.
+#[derive(Default)]
+pub(super) struct Twins {
+    /// Of instructions of the one, that of the other plus 1.
+    of: Vec<u32>,
+}
+
+impl Twins {
+    /// Whether the two do the same from these instructions on: the same operations, in the same order.
+    fn are(&mut self, one: &[Insn], other: &[Insn], from: u32, to: u32) -> bool {
+        self.of.resize(one.len(), 0);
+        let mut open = alloc::vec![(from as usize, to as usize)];
+        while let Some((at, twin)) = open.pop() {
+            let (at, twin) = (landing(one, at), landing(other, twin));
+            let (Some(insn), Some(same)) = (one.get(at), other.get(twin)) else {
+                return self.fail();
             };
-            let found = match code {
-                op::LD_W_ABS if k == bpf::NR => true,
-                op::RET_K | op::RET_A => false,
-                op::JA => from(k as usize),
-                _ if is_branch(code) => from(jt.into()) || from(jf.into()),
-                _ => from(0),
-            };
-            if let Some(slot) = reads.get_mut(at) {
-                *slot = found;
+            let Some(known) = self.of.get_mut(at) else { return self.fail() };
+            let mark = (twin as u32).wrapping_add(1);
+            if *known == mark {
+                continue;
+            }
+            if (insn.code, insn.k) != (same.code, same.k) {
+                return self.fail();
+            }
+            *known = mark;
+            for pair in next(*insn, at).into_iter().zip(next(*same, twin)) {
+                match pair {
+                    (Some(at), Some(twin)) => open.push((at, twin)),
+                    (None, None) => {}
+                    _ => return self.fail(),
+                }
             }
         }
-        Self(reads)
+        true
     }
 
-    fn number(&self, stand: Stand) -> bool {
-        match stand {
-            Stand::Returned(_) => false,
-            Stand::Before(state) => self.0.get(state.at()).copied().unwrap_or(true),
-        }
+    /// What was noted on the way was a guess.
+    fn fail(&mut self) -> bool {
+        self.of.clear();
+        false
     }
+}
+
+/// Where jumps lead that are without a condition.
+fn landing(program: &[Insn], mut at: usize) -> usize {
+    while let Some(Insn { code: op::JA, k, .. }) = program.get(at) {
+        at = at.saturating_add(1).saturating_add(*k as usize);
+    }
+    at
 }
