@@ -4,6 +4,7 @@
 mod common;
 mod texts;
 
+use core::panic::AssertUnwindSafe;
 use ia2_policy::compile::compile;
 use ia2_policy::policy::Policy;
 use ia2_policy::source::{Memory, POLICIES};
@@ -14,7 +15,7 @@ use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy, ValueTree};
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{catch_unwind, resume_unwind};
 use std::time::Instant;
 use texts::{PARTS, Random, cut, mutate, written};
 

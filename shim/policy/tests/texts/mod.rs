@@ -333,7 +333,7 @@ fn number(random: &mut Random, bits: usize) -> String {
         1 => format!("{bit:#x}"),
         2 => format!("{:#x}", bit - 1),
         3 => format!("{:#x}", bit | 1 << random.below(bits)),
-        4 if bits % 32 != 0 => format!("-{}", random.below(5)),
+        4 if !bits.is_multiple_of(32) => format!("-{}", random.below(5)),
         5 => format!("1 << {}", random.below(bits.min(31))),
         _ => random.below(9).to_string(),
     }
