@@ -77,6 +77,7 @@ fuzz:
 
 ## bench    cost of one call, start-up, memory: one table, and out/bench.json
 bench: all
+	@scripts/deps cc libseccomp
 	$(CARGO) build --release -p ia2-benches
 	$(RELEASE)/ia2-bench --lib $(RELEASE)/libia2shim.so
 

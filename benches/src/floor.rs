@@ -67,7 +67,7 @@ fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
 }
 
 /// Admits calls from three exact addresses (each the one after a `syscall`), traps the rest.
-fn address_filter(allowed: [u64; 3]) -> Result<[libc::sock_filter; 13], String> {
+pub(crate) fn address_filter(allowed: [u64; 3]) -> Result<[libc::sock_filter; 13], String> {
     let high = |address: u64| (address >> 32) as u32;
     let low = |address: u64| address as u32;
     let [a, b, c] = allowed;
@@ -103,7 +103,7 @@ fn number_filter() -> [libc::sock_filter; 6] {
     ]
 }
 
-fn install_filter(filter: &[libc::sock_filter]) -> Result<(), String> {
+pub(crate) fn install_filter(filter: &[libc::sock_filter]) -> Result<(), String> {
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_ptr().cast_mut(), // the kernel only reads it

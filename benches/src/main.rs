@@ -15,12 +15,16 @@
 //! | `worker` | the measuring process |
 //! | `pool` | starts the workers, checks that each is what it claims, alternates |
 //! | `way` | the ways a program is started: native, `ia2 run`, preloaded, preloaded without plans |
+//! | `filter` | filters of many rules, ours and others, in forked children |
+//! | `compiling` | what it takes to compile a policy |
 //! | `timing` | does one piece of work in all ways in turn |
 //! | `startup`, `inside`, `shell` | `/bin/true` started by us, by a program, by a shell |
 //! | `memory` | `/bin/cat`, native and preloaded |
 //! | `stats`, `report` | lower quartiles, table, JSON, bounds |
 #![deny(unsafe_code)]
 
+mod compiling;
+mod filter;
 mod floor;
 mod inside;
 mod memory;
@@ -154,6 +158,8 @@ fn run(args: &[String]) -> Result<bool, String> {
         shell::measure(options.loops, &ways)?,
     ];
     let memory = memory::measure(lib)?;
+    let filters = filter::measure(options.plan.generations * options.plan.rounds / 4)?;
+    let compiling = compiling::measure(options.plan.rounds * 4)?;
     let report = report::Report {
         cpu: options.cpu,
         plan: options.plan,
@@ -161,6 +167,8 @@ fn run(args: &[String]) -> Result<bool, String> {
         timings,
         plans: ways.plans,
         memory,
+        filters,
+        compiling,
     };
     write_out(&report.table())?;
     write_json(&options.json, &report.json())?;

@@ -4,6 +4,8 @@ use core::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::compiling::Compiling;
+use crate::filter::{self, Maker};
 use crate::memory::Memory;
 use crate::pool::{Plan, Samples};
 use crate::row::Row;
@@ -17,6 +19,12 @@ const MEMORY_BOUND_KIB: f64 = 1536.0;
 /// How much longer a signal may take to its handler and back than natively.
 const DELIVERY_BOUND: f64 = 1.3;
 
+/// How much longer a call may take under our filter of most rules than under that of one rule.
+const FILTER_BOUND: f64 = 9.99;
+
+/// Thousands of native `getpid`s that compiling policy `ia2` may take: 2 ms where one takes 125 ns.
+const COMPILING_BOUND: f64 = 16.0;
+
 /// Everything that was measured.
 pub(crate) struct Report {
     pub(crate) cpu: usize,
@@ -26,6 +34,8 @@ pub(crate) struct Report {
     /// Whether there were plans made ahead; `None` without a library.
     pub(crate) plans: Option<bool>,
     pub(crate) memory: (Memory, Option<Memory>),
+    pub(crate) filters: Vec<filter::Row>,
+    pub(crate) compiling: Compiling,
 }
 
 /// One promise about a number.
@@ -125,7 +135,30 @@ impl Report {
                 limit: MEMORY_BOUND_KIB,
             });
         }
+        bounds.extend(self.growth());
+        bounds.push(Bound {
+            what: "policy ia2 from text to checked filters, thousands of native getpids".to_owned(),
+            value: self.compiling.in_getpids(),
+            limit: COMPILING_BOUND,
+        });
         bounds
+    }
+
+    /// How much more a call costs under the largest of our filters than under the smallest.
+    fn growth(&self) -> Option<Bound> {
+        let ours = |rules| {
+            let of = self
+                .filters
+                .iter()
+                .filter(move |row| row.maker == Maker::Ours && row.rules == rules);
+            of.map(|row| per_call(&row.chunks)).max_by(f64::total_cmp)
+        };
+        let [fewest, .., most] = filter::RULES;
+        Some(Bound {
+            what: format!("call under our filter of {most} rules / of {fewest}"),
+            value: ours(most)? / ours(fewest)?,
+            limit: FILTER_BOUND,
+        })
     }
 
     /// What a signal to a handler costs under the strict filter, as a ratio to native, without what its
@@ -170,6 +203,7 @@ impl Report {
         }
         self.write_timings(text)?;
         self.write_memory(text)?;
+        self.write_filters(text)?;
         for bound in self.bounds() {
             let verdict = if bound.holds() { "holds" } else { "EXCEEDED" };
             writeln!(
@@ -205,6 +239,47 @@ impl Report {
             ),
             _ => Ok(()),
         }
+    }
+
+    fn write_filters(&self, text: &mut String) -> core::fmt::Result {
+        writeln!(
+            text,
+            "{:<18} {:>6} {:>8} {:>6} {:>9} {:>8} {:>8}",
+            "filter", "rules", "insns", "call", "ns", "/none", "/address"
+        )?;
+        for row in &self.filters {
+            let (ns, [to_none, to_address]) = self.filter_ratios(row);
+            let call = if row.is_late() { "last" } else { "first" };
+            let name = row.maker.name();
+            writeln!(
+                text,
+                "{name:<18} {:>6} {:>8} {call:>6} {ns:>9.1} {to_none:>8.3} {to_address:>8.3}",
+                row.rules, row.len
+            )?;
+        }
+        let Compiling { load, compile, verify, all, getpid_ns } = self.compiling;
+        writeln!(
+            text,
+            "policy ia2 from text, ms: load {load:.2} + compile {compile:.2} + compare {verify:.2} = \
+             {all:.2}; getpid {getpid_ns:.0} ns"
+        )
+    }
+
+    /// Nanoseconds of one call, and what they are to those without a filter and under that of addresses.
+    fn filter_ratios(&self, row: &filter::Row) -> (f64, [f64; 2]) {
+        let ns = per_call(&row.chunks);
+        let to = |maker| {
+            let base = self.filters.iter().find(|row| row.maker == maker);
+            base.map_or(f64::NAN, |base| ns / per_call(&base.chunks))
+        };
+        (ns, [to(Maker::Nobody), to(Maker::Address)])
+    }
+
+    fn filter_json(&self, row: &filter::Row) -> Value {
+        let (ns, [to_none, to_address]) = self.filter_ratios(row);
+        json!({"filter": row.maker.name(), "rules": row.rules, "instructions": row.len,
+            "call": if row.is_late() { "last" } else { "first" }, "ns": ns,
+            "chunks": row.chunks.len(), "to_none": to_none, "to_address_filter": to_address})
     }
 
     fn write_memory(&self, text: &mut String) -> core::fmt::Result {
@@ -245,6 +320,10 @@ impl Report {
             "plans_made_ahead": self.plans,
             "memory": {"program": "/bin/cat", "native": memory(&self.memory.0),
                 "preloaded": self.memory.1.as_ref().map(memory)},
+            "filters": self.filters.iter().map(|row| self.filter_json(row)).collect::<Vec<_>>(),
+            "compiling": {"policy": "ia2", "load_ms": self.compiling.load,
+                "compile_ms": self.compiling.compile, "compare_ms": self.compiling.verify,
+                "all_ms": self.compiling.all, "getpid_ns": self.compiling.getpid_ns},
             "bounds": bounds,
         })
     }
@@ -336,6 +415,8 @@ mod tests {
             timings: vec![startup(1.5)],
             plans: Some(true),
             memory: (Memory::default(), Some(Memory { peak_rss: 1000.0, ..Memory::default() })),
+            filters: Vec::new(),
+            compiling: Compiling { all: 1.0, getpid_ns: 100.0, ..Compiling::default() },
         }
     }
 
@@ -371,6 +452,30 @@ mod tests {
         report.memory.1 = Some(Memory { peak_rss: 1537.0, ..Memory::default() });
         let failed: Vec<_> = report.bounds().into_iter().filter(|bound| !bound.holds()).collect();
         assert_eq!(failed.len(), 2);
+    }
+
+    #[test]
+    fn filters_are_compared_with_none_with_the_address_and_ours_with_the_smallest() {
+        let mut report = report(100, 200, 200);
+        let row = |maker, rules, index, ns: u32| filter::Row {
+            maker,
+            rules,
+            len: 9,
+            index,
+            chunks: vec![ns * CALLS_PER_CHUNK; 4],
+        };
+        report.filters = vec![
+            row(Maker::Nobody, 0, 0, 100),
+            row(Maker::Address, 0, 0, 200),
+            row(Maker::Ours, 1, 0, 250),
+            row(Maker::Ours, 380, 0, 300),
+            row(Maker::Ours, 380, 799, 5000),
+        ];
+        let line = "ours                  380        9   last    5000.0   50.000   25.000\n";
+        assert!(report.table().contains(line), "{}", report.table());
+        let growth = report.growth().expect("both were measured");
+        assert!((growth.value, growth.holds()) == (20.0, false));
+        assert_eq!(report.json()["filters"][4]["to_address_filter"], json!(25.0));
     }
 
     #[test]
