@@ -19,11 +19,13 @@ const MEMORY_BOUND_KIB: f64 = 1536.0;
 /// How much longer a signal may take to its handler and back than natively.
 const DELIVERY_BOUND: f64 = 1.3;
 
-/// How much longer a call may take under our filter of most rules than under that of one rule.
-const FILTER_BOUND: f64 = 9.99;
+/// How much longer a call may take under our filter of most rules than under that of one rule. A search
+/// has nine tests more in it; measured 1.00 to 1.04.
+const FILTER_BOUND: f64 = 1.10;
 
-/// Thousands of native `getpid`s that compiling policy `ia2` may take: 2 ms where one takes 125 ns.
-const COMPILING_BOUND: f64 = 16.0;
+/// Thousands of native `getpid`s that compiling policy `ia2` may take: 5 ms where one takes 125 ns. Measured 30
+/// to 34.
+const COMPILING_BOUND: f64 = 40.0;
 
 /// Everything that was measured.
 pub(crate) struct Report {
@@ -257,7 +259,8 @@ impl Report {
                 row.rules, row.len
             )?;
         }
-        let Compiling { load, compile, verify, all, getpid_ns } = self.compiling;
+        let (Compiling { load, compile, verify, getpid_ns }, all) =
+            (&self.compiling, self.compiling.all());
         writeln!(
             text,
             "policy ia2 from text, ms: load {load:.2} + compile {compile:.2} + compare {verify:.2} = \
@@ -323,7 +326,7 @@ impl Report {
             "filters": self.filters.iter().map(|row| self.filter_json(row)).collect::<Vec<_>>(),
             "compiling": {"policy": "ia2", "load_ms": self.compiling.load,
                 "compile_ms": self.compiling.compile, "compare_ms": self.compiling.verify,
-                "all_ms": self.compiling.all, "getpid_ns": self.compiling.getpid_ns},
+                "all_ms": self.compiling.all(), "getpid_ns": self.compiling.getpid_ns},
             "bounds": bounds,
         })
     }
@@ -416,7 +419,7 @@ mod tests {
             plans: Some(true),
             memory: (Memory::default(), Some(Memory { peak_rss: 1000.0, ..Memory::default() })),
             filters: Vec::new(),
-            compiling: Compiling { all: 1.0, getpid_ns: 100.0, ..Compiling::default() },
+            compiling: Compiling { load: 1.0, getpid_ns: 100.0, ..Compiling::default() },
         }
     }
 

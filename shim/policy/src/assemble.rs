@@ -251,14 +251,16 @@ impl Graph {
     }
 
     fn reached_from(&self, start: Id) -> Vec<bool> {
-        let mut needed = alloc::vec![false; self.nodes.len()];
+        // A node names only what was made before it.
+        let made = self.nodes.get(..=start.0 as usize).unwrap_or(&self.nodes);
+        let mut needed = alloc::vec![false; made.len()];
         let mark = |needed: &mut Vec<bool>, Id(number): Id| {
             if let Some(slot) = needed.get_mut(number as usize) {
                 *slot = true;
             }
         };
         mark(&mut needed, start);
-        for (number, node) in self.nodes.iter().enumerate().rev() {
+        for (number, node) in made.iter().enumerate().rev() {
             if needed.get(number) != Some(&true) {
                 continue;
             }

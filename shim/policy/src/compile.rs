@@ -451,7 +451,8 @@ impl<'a> Kernel<'a> {
         let (mut all, mut tied, mut first) = (Vec::new(), Vec::new(), Vec::new());
         // Stands for the second look in the first one's tree, and is no node of it.
         let mut free = Vec::new();
-        for nr in borders(self.policy) {
+        let borders: Vec<u32> = shim.parts.iter().map(|part| part.0).collect();
+        for nr in borders {
             let code = self.number(nr, shim);
             all.push((nr, code));
             let is_free = shim.class(nr).is_plain && !nr::is_inspected(nr) && !self.names_gate(nr);

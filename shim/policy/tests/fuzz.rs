@@ -172,6 +172,7 @@ fn number(variable: &str) -> Option<u64> {
 fn rounds() {
     let seed = number("IA2_FUZZ_SEED").unwrap_or(1);
     let minutes = number("IA2_FUZZ_MINUTES");
+    println!("seed {seed}");
     let texts = written();
     let (start, mut all, mut slowest) = (Instant::now(), Count::default(), (0.0, 0));
     let is_over = |at: u64| match minutes {
@@ -203,7 +204,7 @@ fn rounds() {
     let Count { texts, policies, compiled } = all;
     let seconds = start.elapsed().as_secs_f64();
     println!(
-        "seed {seed}: {texts} texts in {seconds:.0} s, {:.0} a second; {policies} policies, {compiled} \
+        "{texts} texts in {seconds:.0} s, {:.0} a second; {policies} policies, {compiled} \
          compiled; the slowest round was {}, {:.2} s",
         texts as f64 / seconds,
         slowest.1,

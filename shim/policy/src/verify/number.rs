@@ -55,30 +55,39 @@ pub(super) struct Number<'a> {
 }
 
 /// Where a program stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stand {
     /// At its end.
     Returned(u32),
-    /// In the middle.
-    Before(State),
+    /// Before this instruction, with nothing in its registers.
+    Before(u32),
 }
 
 impl Stand {
-    /// Goes on to where the program needs what `is_open` tells, or somebody's answer.
+    /// Before the first instruction.
+    const START: Self = Self::Before(0);
+
+    /// Goes on to where the program needs what `is_open` tells, or somebody's answer. If there is something
+    /// in the registers then, it stays at the start.
     fn run(
         self,
         program: &(impl Program + ?Sized),
         data: &Data,
         is_open: impl Fn(u32) -> bool,
     ) -> Self {
-        let Self::Before(mut state) = self else { return self };
+        let Self::Before(at) = self else { return self };
+        let mut state = State::before(at as usize);
         match state.run(program, data, is_open, |_| Err(())) {
             Ok(Some(action)) => Self::Returned(action),
-            Ok(None) | Err(()) => Self::Before(state),
+            Ok(None) | Err(()) if state == State::before(state.at()) => {
+                Self::Before(state.at() as u32)
+            }
+            Ok(None) | Err(()) => Self::START,
         }
     }
 
     /// Goes on to the end.
+    #[inline]
     fn end<E>(
         self,
         program: &(impl Program + ?Sized),
@@ -88,8 +97,9 @@ impl Stand {
         match self {
             Self::Returned(action) => Ok(action),
             // Nothing is open.
-            Self::Before(mut state) => {
-                Ok(state.run(program, data, |_| false, ask)?.unwrap_or(u32::MAX))
+            Self::Before(at) => {
+                let end = State::before(at as usize).run(program, data, |_| false, ask)?;
+                Ok(end.unwrap_or(u32::MAX))
             }
         }
     }
@@ -97,23 +107,6 @@ impl Stand {
     fn end_of_filter(self, program: &[Insn], data: &Data) -> u32 {
         self.end(program, data, |_| Err(())).unwrap_or(u32::MAX)
     }
-
-    /// The place alone, if there is nothing in the registers.
-    fn place(self) -> Option<Place> {
-        match self {
-            Self::Returned(action) => Some(Place::Returned(action)),
-            Self::Before(state) => {
-                (state == State::before(state.at())).then_some(Place::Before(state.at() as u32))
-            }
-        }
-    }
-}
-
-/// A [`Stand`] in which nothing but the place counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Returned(u32),
-    Before(u32),
 }
 
 /// All that trials depend on beside the rule: numbers that are equal in it are tried once.
@@ -126,10 +119,11 @@ pub(super) struct Kind {
     is_inspected: bool,
     can_be_free: bool,
     is_slow: [bool; 2],
-    /// `strict`, `inspected` and the shim's.
-    places: [Place; 3],
+    /// `strict` and `inspected` from the gate.
+    gate: [[Stand; GATES]; 2],
+    shim: Stand,
     /// `inspected` from elsewhere.
-    outside: Place,
+    outside: Stand,
 }
 
 /// One of the three programs, with what is known of it.
@@ -139,7 +133,7 @@ pub(super) struct Known<'a, P: ?Sized> {
     reads: Vec<bool>,
     /// Where it stands before it looks at the number or an argument again, by where it stood before it
     /// looked at the address: for each of [`ADDRESSES`].
-    known: RefCell<Vec<(Place, [Stand; ADDRESSES.len()])>>,
+    known: RefCell<Vec<(Stand, [Stand; ADDRESSES.len()])>>,
 }
 
 impl<'a, P: Program + ?Sized> Known<'a, P> {
@@ -149,26 +143,22 @@ impl<'a, P: Program + ?Sized> Known<'a, P> {
 
     /// Where it stands before it looks at an argument.
     fn before_arguments(&self, data: &Data) -> Stand {
-        Stand::Before(State::START).run(self.program, data, is_argument)
+        Stand::START.run(self.program, data, is_argument)
     }
 
     /// The same for each of [`ADDRESSES`].
     fn before_arguments_at(&self, nr: u32) -> [Stand; ADDRESSES.len()] {
         let data = |ip| Data::new(nr, ip, &[0; 6]);
-        let is_address = |offset| matches!(offset, bpf::IP_LOW | bpf::IP_HIGH);
-        let open = Stand::Before(State::START)
-            .run(self.program, &data(0), |offset| is_argument(offset) || is_address(offset));
-        let Stand::Before(_) = open else { return [open; ADDRESSES.len()] };
-        let place = open.place();
-        let known = place.and_then(|place| {
-            let known = self.known.borrow();
-            known.iter().find(|row| row.0 == place).map(|row| row.1)
-        });
+        let is_either = |offset| is_argument(offset) || is_address(offset);
+        let open = Stand::START.run(self.program, &data(0), is_either);
+        if matches!(open, Stand::Returned(_)) {
+            return [open; ADDRESSES.len()];
+        }
+        let known = self.known.borrow().iter().find(|row| row.0 == open).map(|row| row.1);
         let stands = known.unwrap_or_else(|| {
-            let stands = ADDRESSES.map(|ip| {
-                open.run(self.program, &data(ip), |offset| is_argument(offset) || offset == bpf::NR)
-            });
-            self.known.borrow_mut().extend(place.map(|place| (place, stands)));
+            let is_other = |offset| is_argument(offset) || offset == bpf::NR;
+            let stands = ADDRESSES.map(|ip| open.run(self.program, &data(ip), is_other));
+            self.known.borrow_mut().push((open, stands));
             stands
         });
         // From where several stand, one goes on for all of them, as far as the address does not count.
@@ -176,19 +166,14 @@ impl<'a, P: Program + ?Sized> Known<'a, P> {
         let mut ips = ADDRESSES.iter();
         stands.map(|stand| {
             let ip = ips.next().copied().unwrap_or(0);
-            let Some(place) = stand.place() else {
-                return stand.run(self.program, &data(ip), is_argument);
-            };
+            if matches!(stand, Stand::Returned(_)) {
+                return stand;
+            }
             let onward = match before {
-                Some((from, onward)) if from.place() == Some(place) => onward,
-                _ => {
-                    let onward = stand.run(self.program, &data(ip), |offset| {
-                        is_argument(offset) || is_address(offset)
-                    });
-                    before = Some((stand, onward));
-                    onward
-                }
+                Some((from, onward)) if from == stand => onward,
+                _ => stand.run(self.program, &data(ip), is_either),
             };
+            before = Some((stand, onward));
             onward.run(self.program, &data(ip), is_argument)
         })
     }
@@ -196,9 +181,13 @@ impl<'a, P: Program + ?Sized> Known<'a, P> {
     fn reads_number(&self, stand: Stand) -> bool {
         match stand {
             Stand::Returned(_) => false,
-            Stand::Before(state) => self.reads.get(state.at()).copied().unwrap_or(true),
+            Stand::Before(at) => self.reads.get(at as usize).copied().unwrap_or(true),
         }
     }
+}
+
+fn is_address(offset: u32) -> bool {
+    matches!(offset, bpf::IP_LOW | bpf::IP_HIGH)
 }
 
 fn is_argument(offset: u32) -> bool {
@@ -209,15 +198,15 @@ impl<'a> Number<'a> {
     pub(super) fn of(trial: &Trial<'a>, nr: u32) -> Self {
         let Trial { policy, blob, exec, .. } = trial;
         let rule = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
-        let outcome = |held| {
-            let of_rule = rule.and_then(|(index, _)| Outcome::of_rule(policy, index, held));
-            of_rule.unwrap_or_else(|| Outcome::without_rule(policy, nr))
-        };
+        let outcomes = rule.and_then(|(index, _)| {
+            let of_rule = |held| Outcome::of_rule(policy, index, held);
+            Some([of_rule(false)?, of_rule(true)?])
+        });
         let is_inspected = nr::is_inspected(nr);
         Self {
             nr,
             rule,
-            outcomes: [outcome(false), outcome(true)],
+            outcomes: outcomes.unwrap_or_else(|| [Outcome::without_rule(policy, nr); 2]),
             known: [const { Cell::new(None) }; 2],
             before_policy: before_policy(nr),
             guard: guard(nr),
@@ -234,16 +223,18 @@ impl<'a> Number<'a> {
 
     /// What it is one of, if the number itself does not count any more.
     pub(super) fn kind(&self, trial: &Trial<'_>) -> Option<Kind> {
-        let (of_strict, of_inspected) =
-            (self.strict.split_at(GATES).0, self.inspected.split_at(GATES));
-        // One place for all that are the gate's, and one for all others.
-        let [strict, inspected, outside] =
-            [of_strict, of_inspected.0, of_inspected.1].map(|stands| {
-                let first = stands.first()?.place()?;
-                stands.iter().all(|stand| stand.place() == Some(first)).then_some(first)
-            });
+        let [strict, inspected] = [self.strict, self.inspected].map(|stands| {
+            let [fast, args, raw, ..] = stands;
+            [fast, args, raw]
+        });
+        // One place for all others.
+        let mut others = self.inspected.iter().skip(GATES);
+        let outside = *others.next()?;
+        if others.any(|stand| *stand != outside) {
+            return None;
+        }
         let is_named = self.rule.is_some_and(|(_, rule)| names_number(&rule.when))
-            || of_strict.iter().any(|stand| trial.strict.reads_number(*stand))
+            || strict.iter().any(|stand| trial.strict.reads_number(*stand))
             || self.inspected.iter().any(|stand| trial.inspected.reads_number(*stand))
             || trial.shim.reads_number(self.shim);
         if is_named {
@@ -257,17 +248,18 @@ impl<'a> Number<'a> {
             is_inspected: self.is_inspected,
             can_be_free: self.can_be_free,
             is_slow: self.is_slow,
-            places: [strict?, inspected?, self.shim.place()?],
-            outside: outside?,
+            gate: [strict, inspected],
+            shim: self.shim,
+            outside,
         })
     }
 
     /// Finds out whether the two filters are the same to calls from the gate.
     pub(super) fn compare_filters(&mut self, trial: &Trial<'_>, twins: &mut Twins) {
         let mut pairs = self.strict.iter().zip(&self.inspected).take(GATES);
-        self.is_twin = pairs.all(|(strict, inspected)| match (strict.place(), inspected.place()) {
-            (Some(Place::Before(one)), Some(Place::Before(other))) => {
-                twins.are(&trial.compiled.strict, &trial.compiled.inspected, one, other)
+        self.is_twin = pairs.all(|pair| match pair {
+            (Stand::Before(one), Stand::Before(other)) => {
+                twins.are(&trial.compiled.strict, &trial.compiled.inspected, *one, *other)
             }
             _ => false,
         });
@@ -317,8 +309,7 @@ impl<'a> Number<'a> {
 
     /// What `strict` and `inspected` say to a call from the gate.
     pub(super) fn gate(&self, trial: &Trial<'_>, data: &Data, place: usize) -> [u32; 2] {
-        let stand =
-            |stands: &[Stand]| stands.get(place).copied().unwrap_or(Stand::Before(State::START));
+        let stand = |stands: &[Stand]| stands.get(place).copied().unwrap_or(Stand::START);
         let strict = stand(&self.strict).end_of_filter(&trial.compiled.strict, data);
         let inspected = match self.is_twin {
             true => strict,
@@ -329,7 +320,7 @@ impl<'a> Number<'a> {
 
     /// What `inspected` says to a call.
     pub(super) fn inspected(&self, trial: &Trial<'_>, data: &Data, place: usize) -> u32 {
-        let stand = self.inspected.get(place).copied().unwrap_or(Stand::Before(State::START));
+        let stand = self.inspected.get(place).copied().unwrap_or(Stand::START);
         stand.end_of_filter(&trial.compiled.inspected, data)
     }
 
