@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// What only the first process of a tree calls, before there is a filter.
-const FIRST: [(&str, &str); 7] = [
+/// What only the first process of a tree calls, before there is a filter, or a library that finds the shim
+/// there already, as the program would.
+const FIRST: [(&str, &str); 8] = [
     ("seccomp", "installs the filter"),
     ("memfd_create", "the loader's slot and that of the settings"),
     ("pwrite64", "what is in them"),
@@ -18,6 +19,7 @@ const FIRST: [(&str, &str); 7] = [
     ("dup3", "they are in slots that no program reaches"),
     ("prlimit64", "the slots are past the soft limit"),
     ("geteuid", "whom a policy's file may belong to"),
+    ("faccessat", "whether the gate is there"),
 ];
 
 /// What is called by a number that stands in a register: that of the program's own call.
