@@ -5,7 +5,7 @@
 //# layers: B
 //# policy: ia2
 //# users: root, unprivileged
-//# attack: unshare, NEWUSER = A1 EPERM
+//# attack: unshare, NEWUSER = A2 EPERM
 //# attack: mount [root] = A2 EPERM
 //# attack: fsopen [root] = A2 EPERM
 //# twin: unshare, FILES

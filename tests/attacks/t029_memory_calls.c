@@ -16,7 +16,7 @@
 //# attack: memfd_secret = A2 EPERM
 //# attack: map_shadow_stack = A2 EPERM
 //# attack: process_mrelease = A2 EPERM
-//# attack: tagged addresses = A1 EPERM
+//# attack: tagged addresses = A2 EPERM
 //# attack: poison a page = A2 EACCES
 //# attack: poison a page, advice of 33 bits = A2 EACCES
 //# attack: take a page offline = A2 EACCES

@@ -4,8 +4,8 @@
 //# layers: B
 //# policy: ia2
 //# users: root, unprivileged
-//# attack: READ_IMPLIES_EXEC = A1 EPERM
-//# attack: ADDR_NO_RANDOMIZE = A1 EPERM
+//# attack: READ_IMPLIES_EXEC = A2 EPERM
+//# attack: ADDR_NO_RANDOMIZE = A2 EPERM
 //# twin: uname
 #include "attack.h"
 #include <sys/personality.h>

@@ -10,7 +10,7 @@
 //# attack: tkill = A2 EPERM
 //# attack: rt_sigqueueinfo, forged = A2 EPERM
 //# attack: rt_tgsigqueueinfo, forged = A2 EPERM
-//# attack: F_SETSIG = A1 EPERM
+//# attack: F_SETSIG = A2 EPERM
 //# attack: a timer = open: the signal is behind a pointer; the program's own handler gets it, as natively
 //# twin: SIGUSR1
 #include "attack.h"

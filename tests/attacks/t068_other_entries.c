@@ -9,10 +9,10 @@
 //# attack: int 0x80, madvise of 32 bits = A2 ENOSYS
 //# attack: upper half of the number = A2 EPERM
 //# attack: upper half of the number, and sign = A2 EPERM
-//# attack: upper half of prctl's option = A1 EPERM
+//# attack: upper half of prctl's option = A2 EPERM
 //# attack: upper half of ioctl's command = A2 EPERM
 //# attack: upper half of kill's signal = A2 EPERM
-//# attack: upper half of unshare's flags = A1 EPERM
+//# attack: upper half of unshare's flags = A2 EPERM
 //# attack: x32 = A2 ENOSYS
 //# twin: upper half of getppid's number
 //# note: sysenter and a far jump to 32-bit code end in the same test of the architecture; a kernel without x32 says ENOSYS to that attack by itself

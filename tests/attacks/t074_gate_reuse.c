@@ -8,7 +8,7 @@
 //# needs: PKU
 //# attack: a number that is refused = A2 EPERM
 //# attack: a copy of the gate elsewhere = A2 EPERM
-//# attack: writable and executable memory = A1 EACCES
+//# attack: writable and executable memory = A2 EACCES
 //# attack: a path = A1 EACCES
 //# twin: getppid
 #include "attack.h"

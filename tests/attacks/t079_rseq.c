@@ -6,9 +6,9 @@
 //# policy: ia2
 //# users: root, unprivileged
 //# attack: rseq is registered = A2 ENOSYS
-//# attack: the C library's area [preloaded] = open: the dynamic linker registers it before the shim is there, and it stays
+//# attack: the C library's area [preloaded] = A2 ETIMEDOUT
 //# twin: getcpu
-//# twin: a thread [preloaded] = open: the area stays registered for the first thread, so the C library wants one for each
+//# twin: a thread
 #include "attack.h"
 #include <sched.h>
 #include <sys/rseq.h>
@@ -35,7 +35,7 @@ static long by_library(long unused) {
     static struct rseq_cs sequence __attribute__((aligned(32)));
     tick_every_us(2000);
     handle(SIGALRM, SIG_IGN, 0);
-    for (long try = 0; try < 100; try++) {
+    for (long try = 0; try < 20; try++) {
         long left = 100000000, sent = 0;
         asm volatile("lea 1f(%%rip), %%rax\n mov %%rax, 8(%2)\n"
                      "lea 2f(%%rip), %%rcx\n sub %%rax, %%rcx\n mov %%rcx, 16(%2)\n"

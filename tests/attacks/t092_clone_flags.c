@@ -8,7 +8,7 @@
 //# attack: clone, NEWUSER = A2 EPERM
 //# attack: clone, NEWUSER and NEWNS = A2 EPERM
 //# attack: clone3, NEWUSER = A2 ENOSYS
-//# attack: unshare, NEWUSER and NEWPID = A1 EPERM
+//# attack: unshare, NEWUSER and NEWPID = A2 EPERM
 //# attack: a vforked child's call = A2 EPERM
 //# attack: a cloned child's call = A2 EPERM
 //# twin: fork

@@ -6,7 +6,7 @@
 //# policy: ia2
 //# users: root, unprivileged
 //# attack: a filter over the shim's own calls = A1 EIO
-//# attack: by prctl = A1 EPERM
+//# attack: by prctl = A2 EPERM
 //# attack: a listener = A2 EPERM
 //# twin: a filter over its own calls
 //# note: the control of the first finds its own getpid fooled; EIO is a filter that is there and has no power over the shim

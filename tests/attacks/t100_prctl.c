@@ -4,21 +4,21 @@
 //# layers: B
 //# policy: ia2
 //# users: root, unprivileged
-//# attack: SET_SYSCALL_USER_DISPATCH = A1 EPERM
-//# attack: SET_MM = A1 EPERM
-//# attack: SET_TSC = A1 EPERM
-//# attack: SET_MDWE = A1 EPERM
-//# attack: SET_SECUREBITS [root] = A1 EPERM
-//# attack: CAP_AMBIENT = A1 EPERM
-//# attack: SET_SPECULATION_CTRL = A1 EPERM
-//# attack: SET_MEMORY_MERGE = A1 EPERM
-//# attack: SET_PTRACER = A1 EPERM
-//# attack: SET_KEEPCAPS = A1 EPERM
-//# attack: CAPBSET_DROP [root] = A1 EPERM
-//# attack: SET_DUMPABLE = A1 EPERM
-//# attack: SET_PDEATHSIG, SIGSYS = A1 EPERM
-//# attack: ARCH_MAP_VDSO_64 = A1 EPERM
-//# attack: ARCH_REQ_XCOMP_PERM = A1 EPERM
+//# attack: SET_SYSCALL_USER_DISPATCH = A2 EPERM
+//# attack: SET_MM = A2 EPERM
+//# attack: SET_TSC = A2 EPERM
+//# attack: SET_MDWE = A2 EPERM
+//# attack: SET_SECUREBITS [root] = A2 EPERM
+//# attack: CAP_AMBIENT = A2 EPERM
+//# attack: SET_SPECULATION_CTRL = A2 EPERM
+//# attack: SET_MEMORY_MERGE = A2 EPERM
+//# attack: SET_PTRACER = A2 EPERM
+//# attack: SET_KEEPCAPS = A2 EPERM
+//# attack: CAPBSET_DROP [root] = A2 EPERM
+//# attack: SET_DUMPABLE = A2 EPERM
+//# attack: SET_PDEATHSIG, SIGSYS = A2 EPERM
+//# attack: ARCH_MAP_VDSO_64 = A2 EPERM
+//# attack: ARCH_REQ_XCOMP_PERM = A2 EPERM
 //# attack: ARCH_SET_FS, then a refused call = A2 EPERM
 //# twin: SET_NAME
 //# twin: SET_NO_NEW_PRIVS

@@ -10,8 +10,8 @@
 //# attack: FS_IOC_SETFLAGS = A2 EPERM
 //# attack: TUNSETIFF = A2 EPERM
 //# attack: an unknown command = A2 EPERM
-//# attack: F_SETSIG, SIGSYS = A1 EPERM
-//# attack: F_NOTIFY = A1 EPERM
+//# attack: F_SETSIG, SIGSYS = A2 EPERM
+//# attack: F_NOTIFY = A2 EPERM
 //# attack: F_SETOWN to another process = open: the policy lets a program signal others, by kill as well
 //# twin: TCGETS
 //# twin: FIONREAD

@@ -255,9 +255,10 @@ impl Explained {
             let with_why = rows.len() <= FEW;
             let rows: Vec<String> = rows
                 .iter()
-                .map(|one| match with_why {
-                    true => format!("{} ({})", words::call(one.nr), one.why),
-                    false => words::call(one.nr),
+                .map(|one| match (with_why, one.only) {
+                    (true, "") => format!("{} ({})", words::call(one.nr), one.why),
+                    (true, only) => format!("{} ({only}: {})", words::call(one.nr), one.why),
+                    (false, _) => words::call(one.nr),
                 })
                 .collect();
             if !rows.is_empty() {

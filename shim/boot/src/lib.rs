@@ -16,6 +16,7 @@
 //! | `rewrite` | objects → stubs and patches | [U] |
 //! | `built_in` | the built-in policies, compiled when the library is built | |
 //! | `layers` | the policies in force: from their names, or as inherited | [U] |
+//! | `rseq` | the C library's area of restartable sequences, taken back | [U] |
 //! | `seat` | the loader and the settings, in their slots | |
 //! | `install` | gate, block, signals, filter | [U] |
 #![no_std]
@@ -34,6 +35,7 @@ mod measure;
 mod plans;
 pub mod raw;
 mod rewrite;
+mod rseq;
 mod seat;
 
 use alloc::vec::Vec;
@@ -133,6 +135,10 @@ unsafe fn put_under(
     unsafe { patch(&config, &objects, handover.is_none())? };
     // SAFETY: nothing else runs.
     unsafe { config.layers.install()? };
+    if handover.is_none() {
+        // SAFETY: nothing of the program runs.
+        unsafe { rseq::take_back(&objects) };
+    }
     install::state(&config, handover.is_none());
     install::table(&config);
     install::signals(block, handover)?;

@@ -88,15 +88,15 @@ pub const GUARDS: &[Guard] = &[
     (nr::CLOSE_RANGE, &SPARES_RANGE),
 ];
 
-const fn insn(code: u16, k: u32, jt: u8, jf: u8) -> Insn {
+pub(crate) const fn insn(code: u16, k: u32, jt: u8, jf: u8) -> Insn {
     Insn { code, jt, jf, k }
 }
 
-const fn load(offset: u32) -> Insn {
+pub(crate) const fn load(offset: u32) -> Insn {
     insn(op::LD_W_ABS, offset, 0, 0)
 }
 
-const fn ret(action: u32) -> Insn {
+pub(crate) const fn ret(action: u32) -> Insn {
     insn(op::RET_K, action, 0, 0)
 }
 

@@ -63,6 +63,7 @@ pub const MEMBARRIER: u32 = 324;
 pub const PKEY_MPROTECT: u32 = 329;
 pub const STATX: u32 = 332;
 pub const IO_PGETEVENTS: u32 = 333;
+pub const RSEQ: u32 = 334;
 pub const PIDFD_OPEN: u32 = 434;
 pub const CLONE3: u32 = 435;
 pub const CLOSE_RANGE: u32 = 436;

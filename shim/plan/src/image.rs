@@ -219,6 +219,12 @@ impl<'a> Image<'a> {
         self.segments.iter().find_map(|segment| segment.from(addr))
     }
 
+    /// The word of 8 bytes at `addr`.
+    #[must_use]
+    pub fn word_at(&self, addr: u64) -> Option<u64> {
+        u64_at(self.at(addr)?, 0)
+    }
+
     /// Like [`Image::at`], but only executable bytes.
     #[must_use]
     pub fn text_at(&self, addr: u64) -> Option<&'a [u8]> {
@@ -262,6 +268,20 @@ impl<'a> Image<'a> {
             let name = (index, usize::try_from(u32_at(entry, 0)?).ok()?);
             let size = u64_at(entry, 16)?;
             self.is_text(addr).then_some(Symbol { addr, size, function: kind != 0, name })
+        })
+    }
+
+    /// The link-time address of the variable with this name.
+    #[must_use]
+    pub fn variable(&self, name: &[u8]) -> Option<u64> {
+        const STT_OBJECT: u8 = 1;
+        self.tables.iter().find_map(|table| {
+            table.entries.as_chunks::<SYM_LEN>().0.iter().find_map(|entry| {
+                let is_here = u8_at(entry, 4)? & 15 == STT_OBJECT && u16_at(entry, 6)? != 0;
+                let from = table.strings.get(usize::try_from(u32_at(entry, 0)?).ok()?..)?;
+                let is_it = is_here && from.strip_prefix(name)?.first() == Some(&0);
+                is_it.then(|| u64_at(entry, 8))?
+            })
         })
     }
 

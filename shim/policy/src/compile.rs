@@ -203,8 +203,9 @@ pub fn exempted(policy: &Policy) -> Vec<u32> {
         let mut all = outcomes(policy, nr).into_iter().flatten();
         all.all(|one| one.action == ActionKind::Allow)
     };
-    let mut numbers: Vec<u32> = rows.map(|row| row.0).filter(|nr| !is_free(*nr)).collect();
+    let mut numbers: Vec<u32> = rows.map(|row| row.nr).filter(|nr| !is_free(*nr)).collect();
     numbers.sort_unstable();
+    numbers.dedup();
     numbers
 }
 
@@ -228,7 +229,7 @@ pub(crate) fn borders(policy: &Policy) -> Vec<u32> {
     let named = calls::all().map(|call| call.nr);
     let ruled = policy.calls.iter().map(|row| row.0);
     let guarded = bpf::GUARDS.iter().map(|row| row.0);
-    let owned = own::ALWAYS.iter().chain(own::EXEC).map(|row| row.0);
+    let owned = own::numbers();
     let inspected = nr::INSPECTED.iter().map(|row| row.0);
     let all = named.chain(ruled).chain(guarded).chain(owned).chain(inspected);
     let mut borders: Vec<u32> =
@@ -490,10 +491,10 @@ impl<'a> Kernel<'a> {
 
     /// The code of one number, for calls from the gate.
     fn number(&mut self, nr: u32, shim: &mut Shim<'a>) -> Id {
-        let allow = self.coder.graph.ret(RET_ALLOW);
         let mut code = self.policy_of(nr, shim);
-        if own::is_own(nr, self.exec) {
-            code = self.if_fast(code, allow);
+        if let Some(own) = own::form(nr, self.exec) {
+            let rest = self.coder.graph.import(own.insns(), own::NOT_OWN, code);
+            code = self.if_fast(code, rest);
         }
         match bpf::guard(nr) {
             Some(guard) => self.coder.graph.import(guard, RET_ALLOW, code),

@@ -30,9 +30,7 @@ use ia2_core::bpf::{
     RET_KILL_THREAD, RET_TRACE, RET_TRAP, SKIPPED, X32_BIT,
 };
 use ia2_core::cbpf::{Data, State, check};
-use ia2_core::handover::LOADER_FD;
-use ia2_core::layout::{EMPTY_PATH, FAST_AFTER};
-use ia2_core::nr;
+use ia2_core::layout::FAST_AFTER;
 use ia2_core::verdict::ActionKind;
 use number::{ADDRESSES, GATES, Kind, Known, Number, Twins};
 
@@ -86,8 +84,9 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
             continue;
         }
         number.compare_filters(&trial, &mut twins);
-        if number.guard.is_some() {
-            for args in guarded_samples(nr) {
+        if number.guard.is_some() || number.own.is_some() {
+            let forms = number.guard.into_iter().chain(number.own);
+            for args in samples::of_forms(forms) {
                 trial.kernel(&number, &args, number.by_numbers(&args))?;
             }
         }
@@ -138,31 +137,6 @@ pub fn verify_call(
     trial.addresses(&number)?;
     trial.places(&number, args)?;
     trial.call(&number, args)
-}
-
-/// Arguments that make a difference to what even the gate may not do: the loader's descriptors and those
-/// beside them, the pinned path and others, flags.
-fn guarded_samples(nr: u32) -> Vec<[u64; 6]> {
-    const FD: u64 = LOADER_FD as u64;
-    const VALUES: [u64; 9] = [
-        3,
-        FD - 2,
-        FD - 1,
-        FD,
-        FD + 1,
-        FD | 1 << 32,
-        EMPTY_PATH,
-        EMPTY_PATH + 1,
-        EMPTY_PATH ^ 1 << 40,
-    ];
-    let flags: &[u64] = if nr == nr::EXECVEAT { &[0, 0x1000, 0x1100, 0x11000] } else { &[0] };
-    let mut calls = Vec::new();
-    for first in VALUES {
-        for second in VALUES {
-            calls.extend(flags.iter().map(|flags| [first, second, 0, 0, *flags, 0]));
-        }
-    }
-    calls
 }
 
 /// The numbers that are tried: more than there are, those of rules, and some that are none.
@@ -442,7 +416,7 @@ impl<'a> Trial<'a> {
             return action == first;
         }
         let is_fast = ip == FAST_AFTER;
-        if !is_fast && number.is_own {
+        if !is_fast && number.is_own(data) {
             return action == RET_ALLOW;
         }
         let asked = if is_fast { RET_TRAP } else { RET_ALLOW };

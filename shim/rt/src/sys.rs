@@ -268,6 +268,25 @@ pub fn has_large_registers() -> bool {
     known && features & TILE_DATA != 0
 }
 
+/// The fs base of this thread, by arch_prctl(2) with ARCH_GET_FS.
+///
+/// # Errors
+/// As the call.
+pub fn fs_base() -> Result<u64, i32> {
+    const ARCH_GET_FS: u32 = 0x1003;
+    let mut base = 0u64;
+    check(call!(__NR_arch_prctl, ARCH_GET_FS, (&raw mut base).addr())).map(|_| base)
+}
+
+/// rseq(2): takes this thread's area of `len` bytes back from the kernel, which `signature` was given with.
+///
+/// # Errors
+/// EINVAL if that is not the area.
+pub fn unregister_rseq(area: u64, len: u64, signature: u32) -> Result<(), i32> {
+    const RSEQ_FLAG_UNREGISTER: u32 = 1;
+    check(call!(__NR_rseq, area, len, RSEQ_FLAG_UNREGISTER, signature)).map(|_| ())
+}
+
 /// prctl(2) with five arguments.
 ///
 /// # Errors

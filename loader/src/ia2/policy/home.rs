@@ -29,6 +29,8 @@ pub(crate) struct Weak {
     pub(crate) nr: u32,
     pub(crate) level: &'static str,
     pub(crate) why: &'static str,
+    /// The arguments with which it does; empty for any.
+    pub(crate) only: &'static str,
 }
 
 /// The calls of the kernel's own uprobe trampolines.
@@ -98,10 +100,10 @@ pub(crate) fn weak(policy: &Policy, parts: &[Part], numbers: &[u32]) -> Vec<Weak
         let name = calls::name(*nr).unwrap_or("");
         if UNSEEN.contains(&name) {
             let why = "the shim refuses it where it was rewritten";
-            all.push(Weak { nr: *nr, level: "A0", why });
+            all.push(Weak { nr: *nr, level: "A0", why, only: "" });
         } else if own.contains(nr) {
-            let why = own::reason(*nr, exec).unwrap_or("");
-            all.push(Weak { nr: *nr, level: "A1", why });
+            let (why, only) = own::row(*nr, exec).map_or(("", ""), |row| (row.what, row.only));
+            all.push(Weak { nr: *nr, level: "A1", why, only });
         }
     }
     all

@@ -10,7 +10,8 @@ use core::cell::{Cell, RefCell};
 use ia2_core::bpf::{self, Insn, RET_ALLOW, guard};
 use ia2_core::cbpf::{Data, Program, State, op, run_filter};
 use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, GATE, RAW_AFTER};
-use ia2_core::{nr, own};
+use ia2_core::nr;
+use ia2_core::own::{self, Form};
 
 /// Where calls come from: the gate's three places, somewhere else, and addresses that are nearly the gate's.
 pub(super) const ADDRESSES: [u64; 8] = [
@@ -39,7 +40,8 @@ pub(super) struct Number<'a> {
     pub(super) before_policy: Option<u32>,
     /// What it must pass even from the gate.
     pub(super) guard: Option<&'static [Insn]>,
-    pub(super) is_own: bool,
+    /// With which arguments the shim makes it for itself.
+    pub(super) own: Option<&'static [Insn]>,
     pub(super) is_inspected: bool,
     /// Anybody may make the call, if it is allowed.
     pub(super) can_be_free: bool,
@@ -115,7 +117,7 @@ pub(super) struct Kind {
     cause: Cause,
     before_policy: Option<u32>,
     guard: Option<&'static [Insn]>,
-    is_own: bool,
+    own: Option<&'static [Insn]>,
     is_inspected: bool,
     can_be_free: bool,
     is_slow: [bool; 2],
@@ -210,7 +212,7 @@ impl<'a> Number<'a> {
             known: [const { Cell::new(None) }; 2],
             before_policy: before_policy(nr),
             guard: guard(nr),
-            is_own: own::is_own(nr, *exec),
+            own: own::form(nr, *exec).map(Form::insns),
             is_inspected,
             can_be_free: !is_inspected && !rule.is_some_and(|(_, rule)| names_gate(&rule.when)),
             is_slow: [false, true].map(|filtered| blob.is_slow(nr, filtered)),
@@ -244,7 +246,7 @@ impl<'a> Number<'a> {
             cause: self.outcome(false).cause,
             before_policy: self.before_policy,
             guard: self.guard,
-            is_own: self.is_own,
+            own: self.own,
             is_inspected: self.is_inspected,
             can_be_free: self.can_be_free,
             is_slow: self.is_slow,
@@ -305,6 +307,11 @@ impl<'a> Number<'a> {
     /// What is refused even to the gate.
     pub(super) fn guarded(&self, data: &Data) -> Option<u32> {
         Some(run_filter(self.guard?, data)).filter(|action| *action != RET_ALLOW)
+    }
+
+    /// Whether it can be a call that the shim makes for itself.
+    pub(super) fn is_own(&self, data: &Data) -> bool {
+        self.own.is_some_and(|form| run_filter(form, data) == RET_ALLOW)
     }
 
     /// What `strict` and `inspected` say to a call from the gate.
