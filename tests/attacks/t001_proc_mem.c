@@ -20,7 +20,7 @@
 //# attack: chdir = A1 EACCES
 //# attack: fchdir = A1 EACCES
 //# attack: O_PATH, then opened again = A1 EACCES
-//# attack: the sealed gate = A1 EACCES
+//# attack: the sealed gate = A2 EACCES
 //# twin: /proc/self/maps
 //# twin: a file
 //# twin: /proc/self/fd of a pipe

@@ -3,30 +3,30 @@
 //# case: T23, T27, T28, T39
 //# title: the gate is unmapped, replaced, moved, made writable, discarded
 //# layers: B, M
-//# policy: ia2
+//# policy: ia2, base
 //# users: root, unprivileged
-//# attack: munmap = A2 EACCES
-//# attack: munmap, from below = A2 EACCES
-//# attack: munmap of the constants = A2 EACCES
-//# attack: munmap of the table = A1 EACCES
-//# attack: mprotect, writable = A2 EACCES
-//# attack: mprotect, none = A2 EACCES
-//# attack: mprotect of the table = A1 EACCES
-//# attack: pkey_mprotect = A2 EACCES
-//# attack: mmap over it = A2 EACCES
-//# attack: mmap over it, from below = A2 EACCES
-//# attack: mmap over the table = A1 EACCES
-//# attack: mremap from it = A2 EACCES
-//# attack: mremap onto it = A2 EACCES
-//# attack: mremap, left mapped = A2 EACCES
-//# attack: DONTNEED = A2 EACCES
-//# attack: DONTNEED, length 1 = A2 EACCES
-//# attack: DONTNEED, advice of 33 bits = A2 EACCES
-//# attack: DONTNEED of the table = A2 EACCES
-//# attack: FREE = A2 EACCES
-//# attack: DONTFORK = A2 EACCES
-//# attack: WIPEONFORK = A2 EACCES
-//# attack: GUARD_INSTALL = A2 EACCES
+//# attack: munmap = A2 EPERM
+//# attack: munmap, from below = A2 EPERM
+//# attack: munmap of the constants = A2 EPERM
+//# attack: munmap of the table = A2 EPERM
+//# attack: mprotect, writable = A2 EPERM
+//# attack: mprotect, none = A2 EPERM
+//# attack: mprotect of the table = A2 EPERM
+//# attack: pkey_mprotect = A2 EPERM
+//# attack: mmap over it = A2 EPERM
+//# attack: mmap over it, from below = A2 EPERM
+//# attack: mmap over the table = A2 EPERM
+//# attack: mremap from it = A2 EPERM
+//# attack: mremap onto it = A2 EPERM
+//# attack: mremap, left mapped = A2 EPERM
+//# attack: DONTNEED = A2 EPERM
+//# attack: DONTNEED, length 1 = A2 EPERM
+//# attack: DONTNEED, advice of 33 bits = A2 EPERM
+//# attack: DONTNEED of the table = A2 EPERM
+//# attack: FREE = A2 EPERM
+//# attack: DONTFORK = A2 EPERM
+//# attack: WIPEONFORK = A2 EPERM
+//# attack: GUARD_INSTALL = A2 EPERM
 //# twin: an own page
 //# twin: a hint at it
 #include "attack.h"

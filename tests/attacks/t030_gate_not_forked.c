@@ -3,9 +3,9 @@
 //# case: T30
 //# title: a child has other code at the gate's address
 //# layers: B, M
-//# policy: ia2
+//# policy: ia2, base
 //# users: root, unprivileged
-//# attack: code of its own at the address = A2 EACCES
+//# attack: code of its own at the address = A2 EPERM
 //# twin: fork
 #include "attack.h"
 

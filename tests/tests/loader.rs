@@ -8,6 +8,9 @@
 #![allow(unsafe_code, reason = "a hook before exec, where descriptors get their numbers")]
 
 use core::time::Duration;
+use ia2_core::elf::{Header, Table};
+use ia2_core::handover::WINDOW_AT;
+use ia2_core::layout::{GATE, PINNED_LEN};
 use ia2_tests::artifacts::{loader, target, workspace};
 use ia2_tests::c_program::{compile, difference};
 use ia2_tests::run::{End, Run, run, tail};
@@ -15,6 +18,7 @@ use ia2_tests::way::{Session, Way};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,6 +37,7 @@ fn hand_over(command: &mut Command, program: &Path, settings: &str, session: &Se
     let file = File::open(program).unwrap_or_else(|e| panic!("{}: {e}", program.display()));
     let path = session.path("settings");
     std::fs::write(&path, settings).expect("a temporary file");
+    add_window(&path);
     let config = File::open(path).expect("a temporary file");
     command.arg0(program).arg(format!("{PROGRAM_FD},0,0,0,0")).arg(program);
     // SAFETY: dup2 is async-signal-safe, and both files live as long as the hook.
@@ -46,6 +51,19 @@ fn hand_over(command: &mut Command, program: &Path, settings: &str, session: &Se
             Ok(())
         });
     }
+}
+
+/// Adds gate and constants, which are the first pages of the loader's memory.
+fn add_window(settings: &Path) {
+    let bytes = std::fs::read(loader()).expect("the loader");
+    let header = Header::read(&bytes).expect("an ELF program");
+    let table = Table(&bytes[header.table.start as usize..header.table.end as usize]);
+    let gate = table.segments().find(|segment| segment.vaddr == GATE).expect("a gate");
+    let start = gate.offset as usize;
+    let file = File::options().write(true).open(settings).expect("a temporary file");
+    let mut pages = bytes[start..start + gate.filesz as usize].to_vec();
+    pages.resize(PINNED_LEN as usize, 0);
+    file.write_all_at(&pages, WINDOW_AT).expect("a temporary file");
 }
 
 fn go(command: &mut Command) -> Run {

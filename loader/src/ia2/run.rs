@@ -19,10 +19,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use ia2_core::handover::{
-    CONFIG_FD, Handover, LAYERS, LOADER_FD, MOST_LAYERS, PARTS_AT, next_part,
+    CONFIG_FD, Handover, LAYERS, LOADER_FD, MOST_LAYERS, PARTS_AT, WINDOW_AT, next_part,
 };
 use ia2_core::text::Text;
 use ia2_core::{elf, script};
+use ia2_rt::gate;
 
 use crate::process;
 
@@ -126,6 +127,8 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
     process::with_room(LOADER_FD, || {
         process::put(CONFIG_FD, c"ia2-settings", |file| {
             file.write_all(&settings)?;
+            file.write_all_at(gate::blob(), WINDOW_AT)?;
+            file.write_all_at(&[0], PARTS_AT - 1)?;
             let mut at = PARTS_AT;
             for layer in &layers {
                 file.seek(SeekFrom::Start(at))?;
@@ -271,7 +274,7 @@ fn settings(arguments: &Arguments, layers: &[Vec<u8>]) -> Result<Vec<u8>, Failur
         let lengths: Vec<String> = layers.iter().map(|layer| layer.len().to_string()).collect();
         settings.extend_from_slice(&[LAYERS, b"=", lengths.join(",").as_bytes(), b"\0"].concat());
     }
-    if settings.len() as u64 >= PARTS_AT {
+    if settings.len() as u64 >= WINDOW_AT {
         return Err(Failure(REFUSED, "--stats, --log-file: the paths are too long".to_owned()));
     }
     Ok(settings)

@@ -148,6 +148,7 @@ fn load(mut stack: Stack) -> (u64, u64) {
     let Some(handover) = stack.argument(1).and_then(Handover::parse) else {
         give_up("ia2-loader is started by ia2 and by the shim, not by hand", 0)
     };
+    ia2_boot::gate_leaves_file();
     let program = image::load(handover.fd, image::Role::Program);
     let interpreter = program.interpreter();
     if program.executable_stack {

@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "copies the image that is running")]
 
 use core::ptr;
-use ia2_core::layout::{GATE, PAGE};
+use ia2_core::layout::PAGE;
 use ia2_rt::sys;
 use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_POPULATE, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE,
@@ -22,7 +22,7 @@ unsafe extern "C" {
     static ia2_loader_data_end: u8;
 }
 
-/// Moves it. What fails stays on the file, and `/proc/self/exe` with it.
+/// Moves it, but the gate, which has left. What fails stays on the file, and `/proc/self/exe` with it.
 pub(crate) fn leave_file() {
     let [rodata, text, data, end] = [
         &raw const ia2_loader_rodata,
@@ -32,7 +32,6 @@ pub(crate) fn leave_file() {
     ]
     .map(|symbol| symbol.addr() as u64);
     let segments = [
-        (GATE, GATE + PAGE, PROT_READ | PROT_EXEC),
         (rodata, text, PROT_READ),
         (text, data, PROT_READ | PROT_EXEC),
         (data, end.next_multiple_of(PAGE), PROT_READ | PROT_WRITE),

@@ -6,7 +6,7 @@ use crate::plans;
 use crate::raw::GiveUp;
 use alloc::vec;
 use alloc::vec::Vec;
-use ia2_core::handover::{CONFIG_FD, LAYERS, PARTS_AT};
+use ia2_core::handover::{CONFIG_FD, LAYERS, WINDOW_AT};
 use ia2_rt::state::Backstop;
 use ia2_rt::sys;
 use linux_raw_sys::general::O_RDONLY;
@@ -61,7 +61,7 @@ impl Config {
     /// Reads it, with the settings that came over exec, which are the same for all of a tree.
     pub(crate) fn inherited() -> Result<Self, GiveUp> {
         let mut config = Self::of_processor()?;
-        let mut settings = vec![0; PARTS_AT as usize];
+        let mut settings = vec![0; WINDOW_AT as usize];
         let len = sys::pread(CONFIG_FD, &mut settings, 0)
             .map_err(GiveUp::because("the settings did not come over exec"))?;
         // Nothing lies between them and what follows.

@@ -4,12 +4,15 @@
 
 use crate::config::Config;
 use crate::raw::{self, GiveUp};
+use crate::seat;
 use core::ptr;
 use core::sync::atomic::Ordering;
 use ia2_core::blob::Shape;
 use ia2_core::bpf::{Filter, Insn};
 use ia2_core::handover::Handover;
-use ia2_core::layout::{GATE, PAGE, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END};
+use ia2_core::layout::{
+    GATE, PAGE, PINNED_LEN, TABLE, TABLE_GENERIC, TABLE_LEN, TABLE_NUMBERS, WINDOW_END,
+};
 use ia2_core::nr;
 use ia2_core::sigset::{HELD, SIG_BLOCK, SIG_MAX, SIG_UNBLOCK, has};
 use ia2_rt::abi::errno::{EACCES, EFAULT, ENAMETOOLONG, ENOENT, ENOTDIR};
@@ -93,11 +96,23 @@ pub(crate) unsafe fn gate() -> Result<(), GiveUp> {
 
 const _: () = assert!(gate::GATE_END - GATE <= PAGE);
 
-/// Maps the rest of the window, where the gate is there already.
-pub(crate) fn window() -> Result<(), GiveUp> {
+/// Puts gate and constants in their place for good: shared pages of a sealed file. What is private to the
+/// process can be written through `/proc/self/mem`, which asks for no permission (`FOLL_FORCE`); these
+/// cannot, by nobody.
+///
+/// The page that is replaced holds the call that does it, and the next instruction is the same in both.
+pub(crate) fn pin_gate() -> Result<(), GiveUp> {
+    let flags = k::MAP_SHARED | k::MAP_FIXED;
+    let prot = k::PROT_READ | k::PROT_EXEC;
+    seat::with_window(|fd, at| sys::mmap(GATE, PINNED_LEN, prot, flags, fd, at).map(|_| ()))
+        .map_err(GiveUp::because("the gate cannot be put in its place"))
+}
+
+/// Maps the dispatch table, where gate and constants are there already.
+pub(crate) fn map_table() -> Result<(), GiveUp> {
     let flags = k::MAP_PRIVATE | k::MAP_ANONYMOUS | k::MAP_FIXED_NOREPLACE;
     let prot = k::PROT_READ | k::PROT_WRITE;
-    sys::mmap(GATE + PAGE, WINDOW_END - GATE - PAGE, prot, flags, -1, 0)
+    sys::mmap(TABLE, WINDOW_END - TABLE, prot, flags, -1, 0)
         .map(|_| ())
         .map_err(GiveUp::because("the shim's window is taken"))
 }
@@ -175,12 +190,11 @@ pub(crate) fn table(config: &Config) {
         // SAFETY: the window is still writable here, and the table lies in it.
         unsafe { slot.write(target) };
     }
-    // Constants and table: read-only from now on. Sealing needs Linux 6.10; without it the window
-    // is as safe as any other mapping of the program.
-    if let Err(errno) = sys::mprotect(GATE + PAGE, WINDOW_END - GATE - PAGE, k::PROT_READ) {
+    if let Err(errno) = sys::mprotect(TABLE, WINDOW_END - TABLE, k::PROT_READ) {
         raw::give_up("the dispatch table cannot be made read-only", errno);
     }
-    let _ = sys::mseal(GATE, 2 * PAGE);
+    // Before Linux 6.10 the filter alone keeps the window where it is (`ia2_core::bpf::GUARDS`).
+    let _ = sys::mseal(GATE, WINDOW_END - GATE);
 }
 
 /// Takes over the signal state: actions, mask, alternate stack. What the program had of held signals

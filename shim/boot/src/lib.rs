@@ -95,15 +95,23 @@ unsafe fn try_boot(parts: Option<&'static Parts>) -> Result<(), GiveUp> {
     unsafe { put_under(config, objects, None) }
 }
 
-/// Puts a program under the shim that the loader has mapped and not started, and whose interpreter,
-/// if it has one, will map the rest. The gate is part of the loader's image.
-///
-/// # Safety
-/// To be called once, on the only thread of the process.
-#[allow(unsafe_code, reason = "passes the caller's promise on")]
-pub unsafe fn take_over(handover: &Handover) {
+/// Takes the gate off the loader's file, which the process must leave to be named after its program
+/// (`replace_mm_exe_file`): it comes from the settings' from here on.
+pub fn gate_leaves_file() {
     raw::enter(Phase::Gate);
     ia2_rt::state::LOADER.store(true, Ordering::Relaxed);
+    if let Err(GiveUp { what, errno }) = install::pin_gate() {
+        raw::give_up(what, errno);
+    }
+}
+
+/// Puts a program under the shim that the loader has mapped and not started, and whose interpreter,
+/// if it has one, will map the rest.
+///
+/// # Safety
+/// To be called once, on the only thread of the process, after [`gate_leaves_file`].
+#[allow(unsafe_code, reason = "passes the caller's promise on")]
+pub unsafe fn take_over(handover: &Handover) {
     // SAFETY: the caller's promise.
     if let Err(GiveUp { what, errno }) = unsafe { try_take_over(handover) } {
         raw::give_up(what, errno);
@@ -112,7 +120,7 @@ pub unsafe fn take_over(handover: &Handover) {
 
 #[allow(unsafe_code, reason = "passes the caller's promise on")]
 unsafe fn try_take_over(handover: &Handover) -> Result<(), GiveUp> {
-    install::window()?;
+    install::map_table()?;
     let config = Config::inherited()?;
     let objects = measure::objects(None)?;
     // SAFETY: nothing else runs.
@@ -133,6 +141,9 @@ unsafe fn put_under(
     let block = unsafe { install::block()? };
     // SAFETY: nothing else runs, so nobody executes what is being patched.
     unsafe { patch(&config, &objects, handover.is_none())? };
+    if handover.is_none() {
+        install::pin_gate()?;
+    }
     // SAFETY: nothing else runs.
     unsafe { config.layers.install()? };
     if handover.is_none() {

@@ -11,10 +11,11 @@ use crate::raw::GiveUp;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
-use ia2_core::handover::{CONFIG_FD, LAYERS, LOADER_FD, PARTS_AT, next_part};
+use ia2_core::handover::{CONFIG_FD, LAYERS, LOADER_FD, PARTS_AT, WINDOW_AT, next_part};
+use ia2_core::layout::PINNED_LEN;
 use ia2_rt::abi::errno::{ENAMETOOLONG, EPERM};
 use ia2_rt::state::{self, Backstop};
-use ia2_rt::sys;
+use ia2_rt::{gate, sys};
 use linux_raw_sys::general::O_RDONLY;
 
 /// The path of the file `name`, which ends in NUL, in the folder of `library`.
@@ -58,11 +59,12 @@ fn fill(
     sys::with_descriptors(LOADER_FD, || {
         memory_file(c"ia2-loader", LOADER_FD, loader)?;
         let settings = settings(config);
-        if settings.len() as u64 >= PARTS_AT {
+        if settings.len() as u64 >= WINDOW_AT {
             return Err(ENAMETOOLONG);
         }
         memory_file(c"ia2-settings", CONFIG_FD, |to| {
             sys::pwrite(to, &settings, 0)?;
+            write_window(to, WINDOW_AT)?;
             let mut at = PARTS_AT;
             for layer in config.layers.compiled() {
                 sys::pwrite(to, layer, at)?;
@@ -77,13 +79,36 @@ fn fill(
     })
 }
 
+/// Writes what is mapped as gate and constants.
+fn write_window(to: i32, at: u64) -> Result<(), i32> {
+    sys::pwrite(to, gate::blob(), at)?;
+    sys::pwrite(to, &[0], at + PINNED_LEN - 1)
+}
+
+/// Does `work` with a sealed file that has gate and constants, and with the offset at which it has them: the
+/// settings', or if there are none one that is gone afterwards.
+pub(crate) fn with_window(work: impl FnOnce(i32, u64) -> Result<(), i32>) -> Result<(), i32> {
+    if state::LOADER.load(Ordering::Relaxed) {
+        return work(CONFIG_FD, WINDOW_AT);
+    }
+    sealed(c"ia2-window", |to| write_window(to, 0), |fd| work(fd, 0))
+}
+
 fn memory_file(
     name: &CStr,
     slot: i32,
     fill: impl FnOnce(i32) -> Result<(), i32>,
 ) -> Result<(), i32> {
+    sealed(name, fill, |fd| sys::dup_to(fd, slot))
+}
+
+fn sealed(
+    name: &CStr,
+    fill: impl FnOnce(i32) -> Result<(), i32>,
+    work: impl FnOnce(i32) -> Result<(), i32>,
+) -> Result<(), i32> {
     let fd = sys::memory_file(name)?;
-    let done = fill(fd).and_then(|()| sys::seal(fd)).and_then(|()| sys::dup_to(fd, slot));
+    let done = fill(fd).and_then(|()| sys::seal(fd)).and_then(|()| work(fd));
     sys::close(fd);
     done
 }

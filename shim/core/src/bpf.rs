@@ -8,8 +8,8 @@
 //! `seccomp_data.instruction_pointer` is the address *after* the `SYSCALL`.
 
 use crate::cbpf::op;
-use crate::handover::{CONFIG_FD, LOADER_FD};
-use crate::layout::EMPTY_PATH;
+use crate::handover::{CONFIG_FD, LOADER_FD, WINDOW_AT};
+use crate::layout::{EMPTY_PATH, GATE, PINNED_LEN, TABLE, WINDOW_END};
 use crate::nr;
 
 /// One classic BPF instruction, `struct sock_filter`.
@@ -72,19 +72,31 @@ pub const fn argument(n: u32) -> u32 {
 /// they have nothing against it.
 pub type Guard = (u32, &'static [Insn]);
 
-/// What even the gate may not do: execute anything but the loader, in the one form whose path is a
-/// constant at a sealed address (asking whether a file could be executed is free), and take the loader's
-/// descriptors away, or find them by trying all numbers. Sorted by number.
+/// What even the gate may not do. Sorted by number.
+///
+/// - Execute anything but the loader, in the one form whose path is a constant at a sealed address. (Asking
+///   whether a file could be executed is free.)
+/// - Take the loader's descriptors away, or find them by trying all numbers.
+/// - Touch the window. Where it is sealed (mseal(2), Linux 6.10) the kernel refuses that itself, and as
+///   these do, with EPERM. The loader may put the same gate in its place once more, and protect the table.
 pub const GUARDS: &[Guard] = &[
     (nr::CLOSE, &spares_fd(0)),
     (nr::FSTAT, &spares_fd(0)),
+    (nr::MMAP, &MAP_SPARES_WINDOW),
+    (nr::MPROTECT, &PROTECT_SPARES_WINDOW),
+    (nr::MUNMAP, &spares_window(0, 1)),
     (nr::IOCTL, &spares_fd(0)),
+    (nr::MREMAP, &MOVE_SPARES_WINDOW),
+    (nr::MADVISE, &spares_window(0, 1)),
+    (nr::SHMAT, &ATTACH_SPARES_WINDOW),
     (nr::DUP2, &spares_fd(1)),
     (nr::EXECVE, &[ret(RET_EPERM)]),
     (nr::FCNTL, &spares_fd(0)),
+    (nr::REMAP_FILE_PAGES, &spares_window(0, 1)),
     (nr::NEWFSTATAT, &spares_fd(0)),
     (nr::DUP3, &spares_fd(1)),
     (nr::EXECVEAT, &IS_PINNED),
+    (nr::PKEY_MPROTECT, &spares_window(0, 1)),
     (nr::CLOSE_RANGE, &SPARES_RANGE),
 ];
 
@@ -138,6 +150,141 @@ const IS_PINNED: [Insn; 11] = [
     ret(RET_EPERM),
 ];
 
+/// Instructions of [`spares_window`].
+const SPARES_WINDOW: usize = 24;
+
+/// The bytes from argument `addr` on, as many as argument `len` says, are none of the window's.
+///
+/// From below, they are if they are no more than those up to the window: `GATE - addr`, whose low half is
+/// `-addr`, for that of `GATE` is 0.
+const fn spares_window(addr: u32, len: u32) -> [Insn; SPARES_WINDOW] {
+    const {
+        assert!(GATE as u32 == 0 && GATE >> 32 == WINDOW_END >> 32);
+    }
+    let (high, end) = ((GATE >> 32) as u32, WINDOW_END as u32);
+    let (addr, addr_high) = (argument(addr), argument(addr) + 4);
+    [
+        load(addr_high),
+        insn(op::JGT_K, high, 21, 0),
+        insn(op::JEQ_K, high, 0, 2),
+        load(addr),
+        insn(op::JGE_K, end, 18, 17),
+        // Below. The high half of what is up to the window, to X.
+        insn(op::TAX, 0, 0, 0),
+        insn(op::LD_IMM, high, 0, 0),
+        insn(op::SUB_X, 0, 0, 0),
+        insn(op::TAX, 0, 0, 0),
+        load(addr),
+        insn(op::JEQ_K, 0, 3, 0),
+        insn(op::TXA, 0, 0, 0),
+        insn(op::SUB_K, 1, 0, 0),
+        insn(op::TAX, 0, 0, 0),
+        load(argument(len) + 4),
+        insn(op::JGT_X, 0, 6, 0),
+        insn(op::JEQ_X, 0, 0, 6),
+        load(addr),
+        insn(op::NEG, 0, 0, 0),
+        insn(op::TAX, 0, 0, 0),
+        load(argument(len)),
+        insn(op::JGT_X, 0, 0, 1),
+        ret(RET_EPERM),
+        ret(RET_ALLOW),
+    ]
+}
+
+/// `first`, and behind it `rest`.
+const fn chain<const A: usize, const B: usize, const N: usize>(
+    first: [Insn; A],
+    rest: [Insn; B],
+) -> [Insn; N] {
+    assert!(A + B == N);
+    let mut all = [ret(RET_ALLOW); N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < A { first[at] } else { rest[at - A] };
+        at += 1;
+    }
+    all
+}
+
+const MAP_SHARED: u32 = 1;
+const MAP_FIXED: u32 = 0x10;
+const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
+const PROT_READ: u32 = 1;
+const PROT_EXEC: u32 = 4;
+const MREMAP_FIXED: u32 = 2;
+const SHM_REMAP: u32 = 0x4000;
+
+/// A mapping that replaces what is there spares the window, or is the gate's own: all its arguments are
+/// known.
+const MAP_SPARES_WINDOW: [Insn; 22 + SPARES_WINDOW] = chain(
+    [
+        load(argument(3)),
+        insn(op::JSET_K, MAP_FIXED, 0, 1),
+        insn(op::JSET_K, MAP_FIXED_NOREPLACE, 0, 1),
+        ret(RET_ALLOW),
+        insn(op::JEQ_K, MAP_SHARED | MAP_FIXED, 0, 17),
+        load(argument(4)),
+        insn(op::JEQ_K, FIRST_FD, 0, 15),
+        load(argument(0)),
+        insn(op::JEQ_K, GATE as u32, 0, 13),
+        load(argument(0) + 4),
+        insn(op::JEQ_K, (GATE >> 32) as u32, 0, 11),
+        load(argument(1)),
+        insn(op::JEQ_K, PINNED_LEN as u32, 0, 9),
+        load(argument(1) + 4),
+        insn(op::JEQ_K, 0, 0, 7),
+        load(argument(2)),
+        insn(op::JEQ_K, PROT_READ | PROT_EXEC, 0, 5),
+        load(argument(5)),
+        insn(op::JEQ_K, WINDOW_AT as u32, 0, 3),
+        load(argument(5) + 4),
+        insn(op::JEQ_K, 0, 0, 1),
+        ret(RET_ALLOW),
+    ],
+    spares_window(0, 1),
+);
+
+const PROTECT_SPARES_WINDOW: [Insn; 7 + SPARES_WINDOW] = chain(
+    [
+        load(argument(2)),
+        insn(op::JEQ_K, PROT_READ, 0, 5),
+        load(argument(0)),
+        insn(op::JEQ_K, TABLE as u32, 0, 3),
+        load(argument(0) + 4),
+        insn(op::JEQ_K, (TABLE >> 32) as u32, 0, 1),
+        ret(RET_ALLOW),
+    ],
+    spares_window(0, 1),
+);
+
+/// Neither what is moved nor where it is moved to.
+const MOVE_SPARES_WINDOW: [Insn; 3 + 2 * SPARES_WINDOW] = chain(
+    replace_allow(spares_window(0, 1)),
+    chain::<3, SPARES_WINDOW, { 3 + SPARES_WINDOW }>(
+        [load(argument(3)), insn(op::JSET_K, MREMAP_FIXED, 1, 0), ret(RET_ALLOW)],
+        spares_window(4, 2),
+    ),
+);
+
+/// The same, going on where it would allow.
+const fn replace_allow(mut insns: [Insn; SPARES_WINDOW]) -> [Insn; SPARES_WINDOW] {
+    insns[SPARES_WINDOW - 1] = insn(op::JA, 0, 0, 0);
+    insns
+}
+
+/// How long a segment is, only the kernel knows: over what is there, it spares all of 16 TiB up to the
+/// window.
+const ATTACH_SPARES_WINDOW: [Insn; 7] = [
+    load(argument(2)),
+    insn(op::JSET_K, SHM_REMAP, 0, 4),
+    load(argument(1) + 4),
+    insn(op::JGT_K, (GATE >> 32) as u32, 2, 0),
+    insn(op::JGE_K, (GATE >> 32) as u32 - 0x1000, 0, 1),
+    ret(RET_EPERM),
+    ret(RET_ALLOW),
+];
+
 const AT_EMPTY_PATH: u32 = 0x1000;
 const AT_EXECVE_CHECK: u32 = 0x10000;
 
@@ -157,7 +304,7 @@ pub struct Filter {
 
 impl Filter {
     /// Room for the filters built here.
-    pub const MAX: usize = 160;
+    pub const MAX: usize = 420;
 
     const fn new() -> Self {
         Self { insns: [Insn { code: 0, jt: 0, jf: 0, k: 0 }; Self::MAX], len: 0 }
@@ -202,23 +349,38 @@ impl Filter {
         self.push(op::RET_K, RET_TRAP, 0, 0);
     }
 
-    /// [`GUARDS`], in two halves.
-    fn pinned(&mut self) {
-        let middle = GUARDS.partition_point(|row| row.0 <= nr::FCNTL);
-        let (low, high) = GUARDS.split_at_checked(middle).unwrap_or((GUARDS, &[]));
+    /// [`GUARDS`], found by binary search.
+    fn guards(&mut self) {
         self.push(op::LD_W_ABS, NR, 0, 0);
-        // Each half is headed by one test and ends in `RET ALLOW`.
-        let len = |half: &[Guard]| half.iter().fold(1, |sum, row| sum + 1 + row.1.len());
-        self.push(op::JGT_K, nr::FCNTL, len(low) as u8, 0);
-        for half in [low, high] {
-            for (number, block) in half {
-                self.push(op::JEQ_K, *number, 0, block.len() as u8);
-                for Insn { code, jt, jf, k } in *block {
-                    self.push(*code, *k, *jt, *jf);
-                }
-            }
-            self.push(op::RET_K, RET_ALLOW, 0, 0);
+        self.search(GUARDS);
+    }
+
+    /// So many are not searched, but tried one after the other, if they are less.
+    const FEW: usize = 3;
+
+    fn search(&mut self, guards: &[Guard]) {
+        let (low, high) = guards.split_at(guards.len() / 2);
+        if let (Self::FEW.., Some(last)) = (guards.len(), low.last()) {
+            self.push(op::JGT_K, last.0, 0, 1);
+            self.push(op::JA, Self::search_len(low), 0, 0);
+            self.search(low);
+            return self.search(high);
         }
+        for (number, block) in guards {
+            self.push(op::JEQ_K, *number, 0, block.len() as u8);
+            for Insn { code, jt, jf, k } in *block {
+                self.push(*code, *k, *jt, *jf);
+            }
+        }
+        self.push(op::RET_K, RET_ALLOW, 0, 0);
+    }
+    /// Instructions of [`Filter::search`].
+    fn search_len(guards: &[Guard]) -> u32 {
+        let (low, high) = guards.split_at(guards.len() / 2);
+        if guards.len() >= Self::FEW {
+            return 2 + Self::search_len(low) + Self::search_len(high);
+        }
+        guards.iter().fold(1, |sum, row| sum + 1 + row.1.len() as u32)
     }
 
     /// What stands before a filter of the program: the calls that the shim makes for itself, from
@@ -251,7 +413,7 @@ impl Filter {
         let mut filter = Self::new();
         filter.prologue();
         filter.addresses(addrs);
-        filter.pinned();
+        filter.guards();
         filter
     }
 
@@ -281,7 +443,7 @@ impl Filter {
         }
         filter.push(op::JA, Self::ADDRESSES_LEN, 0, 0);
         filter.addresses(addrs);
-        filter.pinned();
+        filter.guards();
         filter
     }
 }
@@ -289,39 +451,19 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::{
-        AUDIT_ARCH_X86_64, Filter, Insn, RET_ALLOW, RET_EBADF, RET_ENOSYS, RET_EPERM, RET_TRAP,
-    };
-    use crate::handover::{CONFIG_FD, LOADER_FD};
-    use crate::layout::EMPTY_PATH;
+    use super::{AUDIT_ARCH_X86_64, Filter, RET_ALLOW, RET_EBADF, RET_ENOSYS, RET_EPERM, RET_TRAP};
+    use crate::cbpf::{Data, check, run_filter};
+    use crate::handover::{CONFIG_FD, LOADER_FD, WINDOW_AT};
+    use crate::layout::{EMPTY_PATH, GATE, PINNED_LEN, TABLE, WINDOW_END};
     use crate::nr;
 
     fn run(filter: &Filter, nr: u32, arch: u32, ip: u64) -> u32 {
         run_with(filter, nr, arch, ip, [5; 6])
     }
 
-    /// What the kernel does with a filter of the operations used here.
+    /// What the kernel does with a filter.
     fn run_with(filter: &Filter, nr: u32, arch: u32, ip: u64, args: [u64; 6]) -> u32 {
-        let mut data = std::vec![nr, arch, ip as u32, (ip >> 32) as u32];
-        for arg in args {
-            data.extend([arg as u32, (arg >> 32) as u32]);
-        }
-        let (mut pc, mut acc) = (0, 0);
-        loop {
-            let Insn { code, jt, jf, k } = filter.insns()[pc];
-            pc += 1;
-            match code {
-                0x20 => acc = data[k as usize / 4],
-                0x00 => acc = k,
-                0x05 => pc += k as usize,
-                0x25 => pc += usize::from(if acc > k { jt } else { jf }),
-                0x45 => pc += usize::from(if acc & k != 0 { jt } else { jf }),
-                0x15 => pc += usize::from(if acc == k { jt } else { jf }),
-                0x35 => pc += usize::from(if acc >= k { jt } else { jf }),
-                0x06 => return k,
-                _ => panic!("operation {code:#x}"),
-            }
-        }
+        run_filter(filter.insns(), &Data::new(nr, ip, &args).with_arch(arch))
     }
 
     const ADDRS: [u64; 3] = [0x7e90_0000_0012, 0x7e90_0000_0040, 0x7e90_0000_0052];
@@ -396,6 +538,77 @@ mod tests {
             (0, 0xffff_ffff, RET_EPERM),
         ] {
             assert_eq!(gate(nr::CLOSE_RANGE, [first, last, 0, 0, 0, 0]), wanted, "{first} {last}");
+        }
+    }
+
+    #[test]
+    fn the_window_is_out_of_reach_of_every_call_that_changes_mappings() {
+        let filter = Filter::strict(ADDRS);
+        assert_eq!(check(filter.insns(), 0), Ok(()));
+        let gate = |nr, args| run_with(&filter, nr, AUDIT_ARCH_X86_64, ADDRS[0], args);
+        let of = |hit: bool| if hit { RET_EPERM } else { RET_ALLOW };
+        let page = 4096;
+        for (addr, len, hit) in [
+            (GATE, page, true),
+            (GATE, 0, true),
+            (WINDOW_END - page, page, true),
+            (WINDOW_END, page, false),
+            (GATE - page, page, false),
+            (GATE - page, page + 1, true),
+            (GATE - page, 2 * page, true),
+            (0, GATE, false),
+            (0, GATE + 1, true),
+            (0, u64::MAX, true),
+            (GATE - (1 << 32), 1 << 32, false),
+            (GATE - (1 << 32), (1 << 32) + 1, true),
+            (GATE - (1 << 32) + page, (1 << 32) - page, false),
+            (GATE - (1 << 32) + page, (1 << 32) - page + 1, true),
+            (GATE - (5 << 32) - page, (5 << 32) + page, false),
+            (GATE - (5 << 32) - page, (5 << 32) + page + 1, true),
+            (GATE + (1 << 32), page, false),
+            (0x7fff_0000_0000, page, false),
+            (0x40_0000, page, false),
+        ] {
+            let say = std::format!("{addr:#x} {len:#x}");
+            for nr in [nr::MUNMAP, nr::MADVISE, nr::REMAP_FILE_PAGES, nr::PKEY_MPROTECT] {
+                assert_eq!(gate(nr, [addr, len, 5, 0, 0, 0]), of(hit), "{nr} {say}");
+            }
+            assert_eq!(gate(nr::MPROTECT, [addr, len, 5, 0, 0, 0]), of(hit), "{say}");
+            assert_eq!(gate(nr::MMAP, [addr, len, 5, 0x32, 3, 0]), of(hit), "{say}");
+            assert_eq!(gate(nr::MMAP, [addr, len, 5, 0x22, 3, 0]), RET_ALLOW, "{say}");
+            assert_eq!(gate(nr::MMAP, [addr, len, 5, 0x10_0022, 3, 0]), RET_ALLOW, "{say}");
+            assert_eq!(gate(nr::MREMAP, [addr, len, page, 1, 0, 0]), of(hit), "{say}");
+            assert_eq!(gate(nr::MREMAP, [page, page, len, 3, addr, 0]), of(hit), "{say}");
+            assert_eq!(gate(nr::MREMAP, [page, page, len, 1, addr, 0]), RET_ALLOW, "{say}");
+        }
+        assert_eq!(gate(nr::SHMAT, [1, GATE, 0x4000, 0, 0, 0]), RET_EPERM);
+        assert_eq!(gate(nr::SHMAT, [1, GATE, 0, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(gate(nr::MPROTECT, [TABLE, 8192, 1, 0, 0, 0]), RET_ALLOW);
+        assert_eq!(gate(nr::MPROTECT, [TABLE, 8192, 3, 0, 0, 0]), RET_EPERM);
+        assert_eq!(gate(nr::MPROTECT, [GATE, 8192, 1, 0, 0, 0]), RET_EPERM);
+    }
+
+    #[test]
+    fn the_gate_can_only_be_replaced_by_itself() {
+        let filter = Filter::strict(ADDRS);
+        let gate = |args| run_with(&filter, nr::MMAP, AUDIT_ARCH_X86_64, ADDRS[2], args);
+        let own = [GATE, PINNED_LEN, 5, 0x11, CONFIG_FD as u64, WINDOW_AT];
+        assert_eq!(gate(own), RET_ALLOW);
+        for (index, value) in [
+            (0, GATE + 4096),
+            (1, 4096),
+            (1, PINNED_LEN | 1 << 32),
+            (2, 7),
+            (3, 0x12),
+            (3, 0x31),
+            (4, 3),
+            (4, LOADER_FD as u64),
+            (5, 0),
+            (5, WINDOW_AT | 1 << 32),
+        ] {
+            let mut args = own;
+            args[index] = value;
+            assert_eq!(gate(args), RET_EPERM, "{index} {value:#x}");
         }
     }
 

@@ -5,16 +5,19 @@
 //! Nothing in it is trusted with more than the process that wrote it could do anyway: a program
 //! that forges one only tells itself.
 
+use crate::layout::PINNED_LEN;
 use crate::text::Text;
 
 /// Descriptor of the sealed loader, in a slot that no program can reach.
 pub const LOADER_FD: i32 = 1023;
 /// Descriptor of the sealed settings: as an environment, entries that end in NUL.
 pub const CONFIG_FD: i32 = 1022;
-/// Offset in the settings' file of what follows the settings, a whole number of pages: the compiled
-/// policies, each on a page of its own, and after them the plans that the tree shares. The settings are
-/// shorter: paths and a few words.
-pub const PARTS_AT: u64 = 16 << 10;
+/// Offset in the settings' file of the window's first pages, gate and constants. The settings are shorter:
+/// paths and a few words.
+pub const WINDOW_AT: u64 = 16 << 10;
+/// Offset in the settings' file of what follows, a whole number of pages: the compiled policies, each on a
+/// page of its own, and after them the plans that the tree shares.
+pub const PARTS_AT: u64 = WINDOW_AT + PINNED_LEN;
 /// Name of the setting that says how many bytes each policy has, in decimal, separated by commas.
 pub const LAYERS: &[u8] = b"IA2_INTERNAL_LAYERS";
 

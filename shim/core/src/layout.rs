@@ -18,8 +18,12 @@ pub const ARGS_AFTER: u64 = GATE + 0x142;
 /// See [`FAST_AFTER`].
 pub const RAW_AFTER: u64 = GATE + 0x242;
 
-/// The constants page (r--): what the filter names by its address. All zeros so far.
+/// The constants page: what the filter names by its address. All zeros so far.
 pub const CONSTANTS: u64 = GATE + PAGE;
+
+/// Gate and constants: mapped together, from a sealed file, so that nobody writes to them, not even by
+/// `/proc/self/mem`.
+pub const PINNED_LEN: u64 = 2 * PAGE;
 
 /// The empty path of the pinned exec.
 pub const EMPTY_PATH: u64 = CONSTANTS;

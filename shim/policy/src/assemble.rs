@@ -13,8 +13,9 @@
 //! instruction that finds something in scratch memory there is a `JA` that nobody comes to: what follows a
 //! jump, the kernel takes for reached from elsewhere.
 
+use crate::cost::is_branch;
 use alloc::vec::Vec;
-use ia2_core::bpf::Insn;
+use ia2_core::bpf::{Insn, RET_KILL_PROCESS};
 use ia2_core::cbpf::op;
 
 /// A node of a [`Graph`].
@@ -172,8 +173,11 @@ impl Graph {
         }
     }
 
-    /// Instructions that were written elsewhere, with `passed` in place of each `RET passed_action`.
-    pub fn import(&mut self, insns: &[Insn], passed_action: u32, passed: Id) -> Id {
+    /// Instructions that were written elsewhere, going on where `instead` says so in place of a `RET` with
+    /// that action.
+    pub fn import(&mut self, insns: &[Insn], instead: &[(u32, Id)]) -> Id {
+        // For jumps out of the program, which no program has.
+        let nowhere = self.ret(RET_KILL_PROCESS);
         // From the last to the first; `made` is in that order.
         let mut made: Vec<Id> = Vec::with_capacity(insns.len());
         for Insn { code, jt, jf, k } in insns.iter().rev().copied() {
@@ -182,20 +186,23 @@ impl Graph {
                 made.get(at).copied()
             };
             let id = match code {
-                op::RET_K if k == passed_action => passed,
-                op::RET_K => self.ret(k),
-                op::JEQ_K | op::JGT_K | op::JGE_K | op::JSET_K => {
+                op::RET_K => match instead.iter().find(|row| row.0 == k) {
+                    Some((_, next)) => *next,
+                    None => self.ret(k),
+                },
+                op::JA => after(k as usize).unwrap_or(nowhere),
+                _ if is_branch(code) => {
                     let (yes, no) = (after(usize::from(jt)), after(usize::from(jf)));
-                    self.branch(code, k, yes.unwrap_or(passed), no.unwrap_or(passed))
+                    self.branch(code, k, yes.unwrap_or(nowhere), no.unwrap_or(nowhere))
                 }
                 _ => {
-                    let next = after(0).unwrap_or(passed);
+                    let next = after(0).unwrap_or(nowhere);
                     self.step(code, k, next)
                 }
             };
             made.push(id);
         }
-        made.last().copied().unwrap_or(passed)
+        made.last().copied().unwrap_or(nowhere)
     }
 
     /// The program that begins with `start`. It may be longer than any machine takes.

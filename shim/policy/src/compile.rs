@@ -2,13 +2,13 @@
 //! the shim.
 //!
 //! ```text
-//! strict     arch, x32 ─ address ─ number ──────► guard ─ exempt ─ condition ─► what happens
-//! inspected  arch, x32 ─ number ┬ address ─ number ► guard ─ exempt ─ condition ─► what happens
+//! strict     arch, x32 ─ address ─ number ──────► exempt ─ condition ─► what happens, or guard
+//! inspected  arch, x32 ─ number ┬ address ─ number ► exempt ─ condition ─► what happens, or guard
 //!                               └ allowed for everybody: guard ─► allow
-//! shim                   number ────────────────────────────── condition ─► index of a verdict
+//! shim                   number ────────────────────── condition ─► index of a verdict
 //! ```
 //! *address*: only the gate's three calls come farther ([`ia2_core::layout`]). *guard*: what even the gate
-//! may not do ([`ia2_core::bpf::GUARDS`]). *exempt*: what the shim calls for itself passes where it makes
+//! may not do, whatever the policy allows ([`ia2_core::bpf::GUARDS`]). *exempt*: what the shim calls for itself passes where it makes
 //! its calls ([`ia2_core::own`]). The second shape looks at nothing but the number before it allows a call,
 //! so the kernel's cache of constant answers holds.
 //!
@@ -474,7 +474,7 @@ impl<'a> Kernel<'a> {
         for (nr, is_free) in free {
             let id = match (is_free, bpf::guard(nr)) {
                 (false, _) => second,
-                (true, Some(guard)) => graph.import(guard, RET_ALLOW, allow),
+                (true, Some(guard)) => graph.import(guard, &[]),
                 (true, None) => allow,
             };
             first.push((nr, id));
@@ -491,26 +491,27 @@ impl<'a> Kernel<'a> {
 
     /// The code of one number, for calls from the gate.
     fn number(&mut self, nr: u32, shim: &mut Shim<'a>) -> Id {
-        let mut code = self.policy_of(nr, shim);
-        if let Some(own) = own::form(nr, self.exec) {
-            let rest = self.coder.graph.import(own.insns(), own::NOT_OWN, code);
-            code = self.if_fast(code, rest);
-        }
-        match bpf::guard(nr) {
-            Some(guard) => self.coder.graph.import(guard, RET_ALLOW, code),
-            None => code,
-        }
+        let allow = match bpf::guard(nr) {
+            Some(guard) => self.coder.graph.import(guard, &[]),
+            None => self.coder.graph.ret(RET_ALLOW),
+        };
+        let code = self.policy_of(nr, allow, shim);
+        let Some(own) = own::form(nr, self.exec) else { return code };
+        let ends = [(own::NOT_OWN, code), (RET_ALLOW, allow)];
+        let rest = self.coder.graph.import(own.insns(), &ends);
+        self.if_fast(code, rest)
     }
 
-    fn policy_of(&mut self, nr: u32, shim: &mut Shim<'a>) -> Id {
+    /// What the policy says; what it allows goes on at `allow`.
+    fn policy_of(&mut self, nr: u32, allow: Id, shim: &mut Shim<'a>) -> Id {
         let policy = self.policy;
         let found = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
         let Some((index, rule)) = found else {
-            return self.end(Outcome::without_rule(policy, nr), shim);
+            return self.end(Outcome::without_rule(policy, nr), allow, shim);
         };
         let mut end = |held| match Outcome::of_rule(policy, index, held) {
-            Some(outcome) => self.end(outcome, shim),
-            None => self.end(Outcome::without_rule(policy, nr), shim),
+            Some(outcome) => self.end(outcome, allow, shim),
+            None => self.end(Outcome::without_rule(policy, nr), allow, shim),
         };
         let when = &rule.when;
         match when {
@@ -522,7 +523,7 @@ impl<'a> Kernel<'a> {
         if !has_question(when) {
             return self.coder.condition(when, yes, no);
         }
-        let (trap, allow) = (self.coder.graph.ret(RET_TRAP), self.coder.graph.ret(RET_ALLOW));
+        let trap = self.coder.graph.ret(RET_TRAP);
         let asked = self.if_fast(trap, allow);
         let open = self.coder.condition(&assume(when, false), yes, asked);
         self.coder.condition(&assume(when, true), open, no)
@@ -537,16 +538,16 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    fn end(&mut self, outcome: Outcome<'a>, shim: &mut Shim<'a>) -> Id {
+    fn end(&mut self, outcome: Outcome<'a>, allow: Id, shim: &mut Shim<'a>) -> Id {
         let graph = &mut self.coder.graph;
         match outcome.action {
-            ActionKind::Allow => graph.ret(RET_ALLOW),
+            ActionKind::Allow => allow,
             ActionKind::KillProcess => graph.ret(RET_KILL_PROCESS),
             ActionKind::KillThread => graph.ret(RET_KILL_THREAD),
             ActionKind::Trap(data) => graph.ret(RET_TRAP | u32::from(data)),
             ActionKind::Trace(data) => graph.ret(RET_TRACE | u32::from(data)),
             ActionKind::Emulate => {
-                let (trap, allow) = (graph.ret(RET_TRAP), graph.ret(RET_ALLOW));
+                let trap = graph.ret(RET_TRAP);
                 self.if_fast(trap, allow)
             }
             ActionKind::Errno(errno) => {

@@ -84,21 +84,29 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
             continue;
         }
         number.compare_filters(&trial, &mut twins);
-        if number.guard.is_some() || number.own.is_some() {
-            let forms = number.guard.into_iter().chain(number.own);
-            for args in samples::of_forms(forms) {
+        let calls = match number.rule {
+            None => alloc::vec![[0; 6], [u64::MAX; 6]],
+            Some((_, rule)) => samples::samples(&rule.when, most),
+        };
+        for form in number.guard.into_iter().chain(number.own) {
+            // The guard is asked about what is allowed.
+            let is_allowed = |args: &&[u64; 6]| {
+                let held = number.by_numbers(args);
+                held.is_none_or(|held| number.outcome(held).action == ActionKind::Allow)
+            };
+            let base = calls.iter().find(is_allowed).copied().unwrap_or_default();
+            for args in samples::of_form(form, base) {
                 trial.kernel(&number, &args, number.by_numbers(&args))?;
             }
         }
         match number.rule {
             None => {
-                for args in [[0; 6], [u64::MAX; 6]] {
-                    trial.places(&number, &args)?;
-                    trial.call(&number, &args)?;
+                for args in &calls {
+                    trial.places(&number, args)?;
+                    trial.call(&number, args)?;
                 }
             }
-            Some((_, rule)) => {
-                let calls = samples::samples(&rule.when, most);
+            Some(_) => {
                 let step = if seen.any { (calls.len() / FURTHER).max(1) } else { 1 };
                 if let Some(args) = calls.first() {
                     trial.places(&number, args)?;
@@ -412,17 +420,18 @@ impl<'a> Trial<'a> {
         data: &Data,
         ip: u64,
     ) -> bool {
-        if let Some(first) = number.before_policy.or_else(|| number.guarded(data)) {
+        if let Some(first) = number.before_policy {
             return action == first;
         }
+        let allowed = number.guarded(data).unwrap_or(RET_ALLOW);
         let is_fast = ip == FAST_AFTER;
         if !is_fast && number.is_own(data) {
-            return action == RET_ALLOW;
+            return action == allowed;
         }
-        let asked = if is_fast { RET_TRAP } else { RET_ALLOW };
+        let asked = if is_fast { RET_TRAP } else { allowed };
         let Some(held) = held else { return action == asked };
         match number.outcome(held).action {
-            ActionKind::Allow => action == RET_ALLOW,
+            ActionKind::Allow => action == allowed,
             ActionKind::Emulate => action == asked,
             ActionKind::KillProcess => action == RET_KILL_PROCESS,
             ActionKind::KillThread => action == RET_KILL_THREAD,

@@ -5,6 +5,7 @@ use crate::policy::{Expr, Value};
 use alloc::vec::Vec;
 use ia2_core::bpf::{Insn, argument};
 use ia2_core::cbpf::op;
+use ia2_core::layout::{GATE, PAGE, WINDOW_END};
 
 /// For each argument, the values that matter to a condition.
 #[derive(Default)]
@@ -19,44 +20,78 @@ pub(super) fn samples(when: &Expr, most: usize) -> Vec<[u64; 6]> {
     values.calls(most)
 }
 
-/// Arguments that make a difference to instructions of a filter that look at them.
-pub(super) fn of_forms(forms: impl Iterator<Item = &'static [Insn]>) -> Vec<[u64; 6]> {
-    let mut values = Values::default();
-    for form in forms {
-        let mut word = 0;
-        for Insn { code, k, .. } in form.iter().copied() {
-            if code == op::LD_W_ABS {
-                word = k;
-                continue;
+/// Arguments that make a difference to a part of a filter: those that pass its tests for a value, each of
+/// them changed alone, and where it compares with the window what lies about that. What it does not look at
+/// is as in `base`.
+pub(super) fn of_form(form: &[Insn], base: [u64; 6]) -> Vec<[u64; 6]> {
+    let mut passes = base;
+    let mut is_set = [0u64; 6];
+    let mut others: Vec<(usize, u64)> = Vec::new();
+    let mut windows: Vec<(usize, usize)> = Vec::new();
+    let mut word = 0;
+    let mut loaded = [0; 2];
+    for Insn { code, k, .. } in form.iter().copied() {
+        if code == op::LD_W_ABS {
+            word = k;
+            let index = (k.wrapping_sub(argument(0)) / 8) as usize;
+            loaded = if loaded[1] == index { loaded } else { [loaded[1], index] };
+            continue;
+        }
+        let Some(offset) = word.checked_sub(argument(0)) else { continue };
+        let index = (offset / 8) as usize;
+        let half = if offset % 8 == 0 { 0 } else { 32 };
+        let value = u64::from(k).wrapping_shl(half);
+        match code {
+            op::JEQ_K => {
+                if let (Some(slot), Some(set)) = (passes.get_mut(index), is_set.get_mut(index)) {
+                    let mask = u64::from(u32::MAX).wrapping_shl(half) & !*set;
+                    *slot = *slot & !mask | value & mask;
+                    *set |= mask;
+                }
+                others.extend([(index, value), (index, !value)]);
             }
-            let Some(offset) = word.checked_sub(argument(0)) else { continue };
-            let Some(list) = values.of.get_mut((offset / 8) as usize) else { continue };
-            let half = if offset % 8 == 0 { 0 } else { 32 };
-            let constants: &[u32] = match code {
-                op::JEQ_K | op::JGE_K | op::JGT_K => &[k, k.wrapping_add(1)],
-                op::JSET_K => &[!k, k & k.wrapping_neg()],
-                _ => &[],
-            };
-            list.extend(constants.iter().map(|one| u64::from(*one).wrapping_shl(half)));
+            op::JGE_K | op::JGT_K => {
+                let next = u64::from(k.wrapping_add(1)).wrapping_shl(half);
+                others.extend([(index, value), (index, next)]);
+            }
+            op::JSET_K => {
+                others.extend([(index, !value), (index, value & value.wrapping_neg())]);
+            }
+            op::JGT_X => windows.push((loaded[0], loaded[1])),
+            _ => {}
         }
     }
-    values.combine();
-    values.calls(FORMS)
+    let with = |args: &[u64; 6], index: usize, value: u64| {
+        let mut args = *args;
+        if let Some(slot) = args.get_mut(index) {
+            *slot = value;
+        }
+        args
+    };
+    let mut calls: Vec<[u64; 6]> = EVEN.iter().map(|value| [*value; 6]).chain([passes]).collect();
+    calls.extend(others.iter().map(|(index, value)| with(&passes, *index, *value)));
+    windows.dedup();
+    for (addr, len) in windows {
+        for start in STARTS {
+            for bytes in LENGTHS {
+                let about = with(&with(&passes, addr, start), len, bytes);
+                calls.extend(FLAGS.map(|flags| with(&about, 3, flags)));
+            }
+        }
+    }
+    calls
 }
 
-/// Calls that are tried for instructions, about.
-const FORMS: usize = 48;
+/// Addresses at the window, and lengths that reach it from them, or just do not.
+const STARTS: [u64; 6] =
+    [GATE, WINDOW_END, WINDOW_END - 1, GATE - PAGE, GATE - (1 << 32) - PAGE, GATE + (1 << 32)];
+const LENGTHS: [u64; 4] = [PAGE, PAGE + 1, (1 << 32) + PAGE, (1 << 32) + PAGE + 1];
+/// Mappings that replace others, and such that do not; and all bits.
+const FLAGS: [u64; 4] = [0x12, 0x1, 0x10_0010, u64::MAX];
+/// The same in all arguments.
+const EVEN: [u64; 4] = [0, u64::MAX, 0xffff_ffff, 1 << 63];
 
 impl Values {
-    /// Where both words of an argument are looked at, values with both.
-    fn combine(&mut self) {
-        for list in &mut self.of {
-            let mixed: Vec<u64> =
-                list.iter().flat_map(|one| list.iter().map(move |other| one | other)).collect();
-            *list = mixed;
-        }
-    }
-
     /// About `most` calls in which each value of each argument comes up.
     fn calls(mut self, most: usize) -> Vec<[u64; 6]> {
         let values = &mut self;
