@@ -107,7 +107,7 @@ fn syscalls(name: Option<&str>) -> Found<Listing> {
         let width = if arg.width == Width::W32 { 32 } else { 64 };
         let sign = if arg.signed { "signed" } else { "unsigned" };
         let set = arg.set.map(|set| format!(", {}", set.name())).unwrap_or_default();
-        let also: Vec<&str> = arg.aliases().collect();
+        let also = names_besides(arg);
         let also =
             if also.is_empty() { String::new() } else { format!(" (or {})", also.join(", ")) };
         lines.push(format!("  {}{also}: {}, {width} bits, {sign}{set}", arg.name, kind(arg)));
@@ -171,11 +171,16 @@ fn ia2_policy(policy: Ia2Policy) -> String {
     }
 }
 
+/// Other names that mean this argument.
+fn names_besides(arg: &Arg) -> Vec<&'static str> {
+    arg.aliases().filter(|alias| calls::register(alias).is_none()).collect()
+}
+
 fn call_json(call: &Call) -> Value {
     let args = call.args.iter().map(|arg| {
         json!({
             "name": arg.name,
-            "aliases": arg.aliases().collect::<Vec<_>>(),
+            "aliases": names_besides(arg),
             "kind": kind(arg),
             "bits": if arg.width == Width::W32 { 32 } else { 64 },
             "signed": arg.signed,

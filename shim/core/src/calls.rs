@@ -292,10 +292,26 @@ impl Call {
         self.names.others(TEXT)
     }
 
-    /// The argument that `name` means, and its index.
+    /// The argument that `name` means, and its index. The name of a [`register`] means no other.
     #[must_use]
     pub fn arg(&self, name: &str) -> Option<(usize, Arg)> {
+        let is_register = |at: &usize| register(name).is_none_or(|register| register == *at);
+        self.called(name).filter(|(at, _)| is_register(at))
+    }
+
+    /// The argument that its manual page calls `name`, and its index: prctl(2) says `arg2`, counting from 1.
+    #[must_use]
+    pub fn called(&self, name: &str) -> Option<(usize, Arg)> {
         self.args.iter().copied().enumerate().find(|(_, arg)| arg.is_called(name))
+    }
+}
+
+/// The index of the register that is called `name` in every call: `arg0` to `arg5`.
+#[must_use]
+pub fn register(name: &str) -> Option<usize> {
+    match name.as_bytes() {
+        [b'a', b'r', b'g', digit @ b'0'..=b'5'] => Some(usize::from(digit.wrapping_sub(b'0'))),
+        _ => None,
     }
 }
 

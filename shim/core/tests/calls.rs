@@ -203,7 +203,7 @@ const USED: [(&str, &[&str]); 26] = [
     ("mremap", &["old_addr", "old_len", "new_len", "flags", "new_addr"]),
     ("clone", &["flags"]),
     ("unshare", &["flags"]),
-    ("prctl", &["option", "arg2"]),
+    ("prctl", &["option", "second"]),
     ("arch_prctl", &["code", "option", "addr"]),
     ("ioctl", &["fd", "cmd", "arg"]),
     ("rt_sigaction", &["sig"]),
@@ -230,6 +230,26 @@ fn arguments_have_the_names_that_policies_use() {
     let order = |name: &str| call(name).args.iter().map(|arg| arg.name).collect::<Vec<_>>();
     assert_eq!(order("mmap"), ["addr", "len", "prot", "flags", "fd", "off"]);
     assert_eq!(order("mremap"), ["old_addr", "old_len", "new_len", "flags", "new_addr"]);
+}
+
+#[test]
+fn registers_have_the_same_names_in_every_call() {
+    for (index, name) in ["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"].iter().enumerate() {
+        assert_eq!(calls::register(name), Some(index));
+        for call in calls::all() {
+            assert!(call.arg(name).is_none_or(|(at, _)| at == index), "{} {name}", call.name);
+        }
+    }
+    for name in ["arg", "arg6", "arg00", "Arg0", "arg-"] {
+        assert_eq!(calls::register(name), None);
+    }
+    // Whose manual page says otherwise.
+    let miscounted = |call: &calls::Call| {
+        call.called("arg2").is_some_and(|(at, _)| at != 2)
+            || call.called("arg1").is_some_and(|(at, _)| at != 1)
+    };
+    let names: Vec<_> = calls::all().filter(miscounted).map(|call| call.name).collect();
+    assert_eq!(names, ["prctl", "arch_prctl", "keyctl"]);
 }
 
 #[test]
@@ -288,7 +308,7 @@ fn arguments_have_the_width_that_the_kernel_looks_at() {
         ("ioctl", "cmd", Width::W32, false),
         ("ioctl", "arg", Width::W64, false),
         ("prctl", "option", Width::W32, true),
-        ("prctl", "arg2", Width::W64, false),
+        ("prctl", "second", Width::W64, false),
         ("kill", "sig", Width::W32, true),
         ("lseek", "offset", Width::W64, true),
         ("fcntl", "arg", Width::W64, false),

@@ -88,6 +88,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0312", "Another element of the list covers this one."),
     ("W0313", "`has` and `subset` look at bits, but the argument is one of several values."),
     ("W0314", "The kernel does not look at this argument."),
+    ("W0315", "`arg0` to `arg5` are the six registers of every call. Some manual pages, as prctl(2), use these words and count from 1; what they call `arg2` is `second` here."),
     ("W0401", "A program under this policy cannot even end itself."),
     ("W0404", "`in files` without a `files` item is never true."),
     ("W0801", "The filter is long (1024 instructions or more): every call takes longer, and a program's own filters may not fit."),

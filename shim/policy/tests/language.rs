@@ -110,6 +110,27 @@ fn comparisons() {
 }
 
 #[test]
+fn every_call_has_six_registers() {
+    for index in 0..6 {
+        let calls: Vec<_> = calls::all().map(|call| format!("?{}", call.name)).collect();
+        let text = format!(
+            "policy t version 1 default kill_process\n{} : arg{index} == 0x123456789",
+            calls.join(", ")
+        );
+        let (policy, _) = loaded("t", Memory::new().with("t", &text));
+        assert_eq!(policy.calls.len(), calls::all().len());
+        for call in calls::all() {
+            let wanted = wide(arg(index), Op::Eq, 0x1_2345_6789);
+            assert_eq!(rule(&policy, call.name).when, wanted, "{}", call.name);
+        }
+    }
+    // Of a number that no table knows, too.
+    let policy = policy("?#9999 : arg3 == 7");
+    let rule = policy.rule_of(9999).map(|number| &policy.rules[number].when);
+    assert_eq!(rule, Some(&wide(arg(3), Op::Eq, 7)));
+}
+
+#[test]
 fn constants_are_cut_to_the_argument() {
     assert_eq!(when("openat", "dirfd == AT_FDCWD"), int(0, Op::Eq, 0xffff_ff9c));
     assert_eq!(when("read", "fd == -1"), int(0, Op::Eq, 0xffff_ffff));

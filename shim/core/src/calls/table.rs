@@ -193,233 +193,233 @@ pub(super) const CALLS: &[Row] = &[
     c(155, 3236, 10, 10, v(2, 4, 0), false, (348, 2)), // pivot_root
     c(156, 3264, 7, 14, v(2, 0, 0), true, (350, 1)), // _sysctl
     c(157, 3284, 5, 5, v(2, 2, 0), false, (351, 5)), // prctl
-    c(158, 3315, 10, 10, v(2, 6, 0), false, (356, 2)), // arch_prctl
-    c(159, 3351, 8, 8, v(1, 0, 0), false, (358, 1)), // adjtimex
-    c(160, 3370, 9, 9, v(1, 0, 0), false, (359, 2)), // setrlimit
-    c(161, 3380, 6, 6, v(1, 0, 0), false, (361, 1)), // chroot
-    c(162, 3387, 4, 4, v(1, 0, 0), false, (362, 0)), // sync
-    c(163, 3392, 4, 4, v(1, 0, 0), false, (362, 1)), // acct
-    c(164, 3416, 12, 12, v(1, 0, 0), false, (363, 2)), // settimeofday
-    c(165, 3429, 5, 5, v(1, 0, 0), false, (365, 5)), // mount
-    c(166, 3511, 7, 14, v(2, 2, 0), false, (370, 2)), // umount2
-    c(167, 3543, 6, 6, v(1, 0, 0), false, (372, 2)), // swapon
-    c(168, 3594, 7, 7, v(1, 0, 0), false, (374, 1)), // swapoff
-    c(169, 3602, 6, 6, v(1, 0, 0), false, (375, 4)), // reboot
-    c(170, 3629, 11, 11, v(1, 0, 0), false, (379, 2)), // sethostname
-    c(171, 3641, 13, 13, v(1, 0, 0), false, (381, 2)), // setdomainname
-    c(172, 3655, 4, 4, v(1, 0, 0), false, (383, 1)), // iopl
-    c(173, 3660, 6, 6, v(1, 0, 0), false, (384, 3)), // ioperm
-    c(174, 3684, 13, 13, v(1, 0, 0), true, (387, 2)), // create_module
-    c(175, 3698, 11, 11, v(1, 0, 0), false, (389, 3)), // init_module
-    c(176, 3760, 13, 13, v(1, 0, 0), false, (392, 2)), // delete_module
-    c(177, 3789, 15, 15, v(1, 0, 0), true, (394, 1)), // get_kernel_syms
-    c(178, 3811, 12, 12, v(2, 2, 0), true, (395, 5)), // query_module
-    c(179, 3836, 8, 8, v(1, 0, 0), false, (400, 4)), // quotactl
-    c(180, 3856, 10, 10, v(2, 2, 0), true, (404, 3)), // nfsservctl
-    c(181, 3872, 7, 7, v(2, 6, 0), true, (407, 0)), // getpmsg
-    c(182, 3880, 7, 7, v(2, 6, 0), true, (407, 0)), // putpmsg
-    c(183, 3888, 11, 11, v(2, 6, 0), true, (407, 0)), // afs_syscall
-    c(184, 3900, 7, 7, v(2, 6, 0), true, (407, 0)), // tuxcall
-    c(185, 3908, 8, 8, v(2, 6, 0), true, (407, 0)), // security
-    c(186, 3917, 6, 6, v(2, 4, 11), false, (407, 0)), // gettid
-    c(187, 3924, 9, 9, v(2, 4, 13), false, (407, 3)), // readahead
-    c(188, 3934, 8, 8, v(2, 6, 0), false, (410, 5)), // setxattr
-    c(189, 3943, 9, 9, v(2, 6, 0), false, (415, 5)), // lsetxattr
-    c(190, 3953, 9, 9, v(2, 6, 0), false, (420, 5)), // fsetxattr
-    c(191, 3963, 8, 8, v(2, 6, 0), false, (425, 4)), // getxattr
-    c(192, 3972, 9, 9, v(2, 6, 0), false, (429, 4)), // lgetxattr
-    c(193, 3982, 9, 9, v(2, 6, 0), false, (433, 4)), // fgetxattr
-    c(194, 3992, 9, 9, v(2, 6, 0), false, (437, 3)), // listxattr
-    c(195, 4002, 10, 10, v(2, 6, 0), false, (440, 3)), // llistxattr
-    c(196, 4013, 10, 10, v(2, 6, 0), false, (443, 3)), // flistxattr
-    c(197, 4024, 11, 11, v(2, 6, 0), false, (446, 2)), // removexattr
-    c(198, 4036, 12, 12, v(2, 6, 0), false, (448, 2)), // lremovexattr
-    c(199, 4049, 12, 12, v(2, 6, 0), false, (450, 2)), // fremovexattr
-    c(200, 4062, 5, 5, v(2, 6, 0), false, (452, 2)), // tkill
-    c(201, 4076, 4, 4, v(1, 0, 0), false, (454, 1)), // time
-    c(202, 4086, 5, 5, v(2, 6, 0), false, (455, 6)), // futex
-    c(203, 4140, 17, 17, v(2, 6, 0), false, (461, 3)), // sched_setaffinity
-    c(204, 4192, 17, 17, v(2, 6, 0), false, (464, 3)), // sched_getaffinity
-    c(205, 4210, 15, 15, v(2, 6, 0), true, (467, 1)), // set_thread_area
-    c(206, 4233, 8, 8, v(2, 6, 0), false, (468, 2)), // io_setup
-    c(207, 4265, 10, 10, v(2, 6, 0), false, (470, 1)), // io_destroy
-    c(208, 4287, 12, 12, v(2, 6, 0), false, (471, 5)), // io_getevents
-    c(209, 4317, 9, 9, v(2, 6, 0), false, (476, 3)), // io_submit
-    c(210, 4334, 9, 9, v(2, 6, 0), false, (479, 3)), // io_cancel
-    c(211, 4356, 15, 15, v(2, 6, 0), true, (482, 1)), // get_thread_area
-    c(212, 4372, 14, 14, v(2, 6, 0), true, (483, 3)), // lookup_dcookie
-    c(213, 4405, 12, 12, v(2, 6, 0), false, (486, 1)), // epoll_create
-    c(214, 4418, 13, 13, v(2, 6, 0), true, (487, 0)), // epoll_ctl_old
-    c(215, 4432, 14, 14, v(2, 6, 0), true, (487, 0)), // epoll_wait_old
-    c(216, 4447, 16, 16, v(2, 6, 0), false, (487, 5)), // remap_file_pages
-    c(217, 4470, 10, 10, v(2, 4, 0), false, (492, 3)), // getdents64
-    c(218, 4481, 15, 15, v(2, 6, 0), false, (495, 1)), // set_tid_address
-    c(219, 4504, 15, 15, v(2, 6, 0), false, (496, 0)), // restart_syscall
-    c(220, 4520, 10, 10, v(2, 6, 0), false, (496, 4)), // semtimedop
-    c(221, 4531, 9, 36, v(2, 6, 0), false, (500, 4)), // fadvise64
-    c(222, 4568, 12, 12, v(2, 6, 0), false, (504, 3)), // timer_create
-    c(223, 4648, 13, 13, v(2, 6, 0), false, (507, 4)), // timer_settime
-    c(224, 4723, 13, 13, v(2, 6, 0), false, (511, 2)), // timer_gettime
-    c(225, 4756, 16, 16, v(2, 6, 0), false, (513, 1)), // timer_getoverrun
-    c(226, 4773, 12, 12, v(2, 6, 0), false, (514, 1)), // timer_delete
-    c(227, 4786, 13, 13, v(2, 6, 0), false, (515, 2)), // clock_settime
-    c(228, 4800, 13, 13, v(2, 6, 0), false, (517, 2)), // clock_gettime
-    c(229, 4814, 12, 12, v(2, 6, 0), false, (519, 2)), // clock_getres
-    c(230, 4834, 15, 15, v(2, 6, 0), false, (521, 4)), // clock_nanosleep
-    c(231, 4875, 10, 10, v(2, 6, 0), false, (525, 1)), // exit_group
-    c(232, 4886, 10, 10, v(2, 6, 0), false, (526, 4)), // epoll_wait
-    c(233, 4912, 9, 9, v(2, 6, 0), false, (530, 4)), // epoll_ctl
-    c(234, 4928, 6, 6, v(2, 6, 0), false, (534, 3)), // tgkill
-    c(235, 4935, 6, 6, v(2, 2, 0), false, (537, 2)), // utimes
-    c(236, 4955, 7, 7, v(2, 6, 0), true, (539, 0)), // vserver
-    c(237, 4963, 5, 5, v(2, 6, 6), false, (539, 6)), // mbind
-    c(238, 4992, 13, 13, v(2, 6, 6), false, (545, 3)), // set_mempolicy
-    c(239, 5006, 13, 13, v(2, 6, 6), false, (548, 5)), // get_mempolicy
-    c(240, 5032, 7, 7, v(2, 6, 6), false, (553, 4)), // mq_open
-    c(241, 5076, 9, 9, v(2, 6, 6), false, (557, 1)), // mq_unlink
-    c(242, 5086, 12, 12, v(2, 6, 6), false, (558, 5)), // mq_timedsend
-    c(243, 5166, 15, 15, v(2, 6, 6), false, (563, 5)), // mq_timedreceive
-    c(244, 5202, 9, 9, v(2, 6, 6), false, (568, 2)), // mq_notify
-    c(245, 5232, 13, 13, v(2, 6, 6), false, (570, 3)), // mq_getsetattr
-    c(246, 5281, 10, 10, v(2, 6, 13), false, (573, 4)), // kexec_load
-    c(247, 5319, 6, 6, v(2, 6, 10), false, (577, 5)), // waitid
-    c(248, 5353, 7, 7, v(2, 6, 10), false, (582, 5)), // add_key
-    c(249, 5401, 11, 11, v(2, 6, 10), false, (587, 4)), // request_key
-    c(250, 5450, 6, 6, v(2, 6, 10), false, (591, 5)), // keyctl
-    c(251, 5477, 10, 10, v(2, 6, 13), false, (596, 3)), // ioprio_set
-    c(252, 5495, 10, 10, v(2, 6, 13), false, (599, 2)), // ioprio_get
-    c(253, 5506, 12, 12, v(2, 6, 13), false, (601, 0)), // inotify_init
-    c(254, 5519, 17, 17, v(2, 6, 13), false, (601, 3)), // inotify_add_watch
-    c(255, 5537, 16, 16, v(2, 6, 13), false, (604, 2)), // inotify_rm_watch
-    c(256, 5557, 13, 13, v(2, 6, 16), false, (606, 4)), // migrate_pages
-    c(257, 5591, 6, 6, v(2, 6, 16), false, (610, 4)), // openat
-    c(258, 5608, 7, 7, v(2, 6, 16), false, (614, 3)), // mkdirat
-    c(259, 5616, 7, 7, v(2, 6, 16), false, (617, 4)), // mknodat
-    c(260, 5624, 8, 8, v(2, 6, 16), false, (621, 5)), // fchownat
-    c(261, 5644, 9, 9, v(2, 6, 16), false, (626, 3)), // futimesat
-    c(262, 5654, 10, 28, v(2, 6, 16), false, (629, 4)), // newfstatat
-    c(263, 5683, 8, 8, v(2, 6, 16), false, (633, 3)), // unlinkat
-    c(264, 5692, 8, 8, v(2, 6, 16), false, (636, 4)), // renameat
-    c(265, 5733, 6, 6, v(2, 6, 16), false, (640, 5)), // linkat
-    c(266, 5740, 9, 9, v(2, 6, 16), false, (645, 3)), // symlinkat
-    c(267, 5772, 10, 10, v(2, 6, 16), false, (648, 4)), // readlinkat
-    c(268, 5783, 8, 8, v(2, 6, 16), false, (652, 3)), // fchmodat
-    c(269, 5792, 9, 9, v(2, 6, 16), false, (655, 3)), // faccessat
-    c(270, 5802, 8, 8, v(2, 6, 16), false, (658, 6)), // pselect6
-    c(271, 5835, 5, 5, v(2, 6, 16), false, (664, 5)), // ppoll
-    c(272, 5859, 7, 7, v(2, 6, 16), false, (669, 1)), // unshare
-    c(273, 5887, 15, 15, v(2, 6, 17), false, (670, 2)), // set_robust_list
-    c(274, 5908, 15, 15, v(2, 6, 17), false, (672, 3)), // get_robust_list
-    c(275, 5950, 6, 6, v(2, 6, 17), false, (675, 6)), // splice
-    c(276, 5985, 3, 3, v(2, 6, 17), false, (681, 4)), // tee
-    c(277, 6013, 15, 15, v(2, 6, 17), false, (685, 4)), // sync_file_range
-    c(278, 6040, 8, 8, v(2, 6, 17), false, (689, 4)), // vmsplice
-    c(279, 6066, 10, 10, v(2, 6, 18), false, (693, 6)), // move_pages
-    c(280, 6104, 9, 9, v(2, 6, 22), false, (699, 4)), // utimensat
-    c(281, 6114, 11, 11, v(2, 6, 19), false, (703, 6)), // epoll_pwait
-    c(282, 6126, 8, 8, v(2, 6, 22), false, (709, 3)), // signalfd
-    c(283, 6177, 14, 14, v(2, 6, 25), false, (712, 2)), // timerfd_create
-    c(284, 6192, 7, 7, v(2, 6, 22), false, (714, 1)), // eventfd
-    c(285, 6214, 9, 9, v(2, 6, 23), false, (715, 4)), // fallocate
-    c(286, 6224, 15, 15, v(2, 6, 25), false, (719, 4)), // timerfd_settime
-    c(287, 6270, 15, 15, v(2, 6, 25), false, (723, 2)), // timerfd_gettime
-    c(288, 6302, 7, 7, v(2, 6, 28), false, (725, 4)), // accept4
-    c(289, 6310, 9, 9, v(2, 6, 27), false, (729, 4)), // signalfd4
-    c(290, 6320, 8, 8, v(2, 6, 27), false, (733, 2)), // eventfd2
-    c(291, 6329, 13, 13, v(2, 6, 27), false, (735, 1)), // epoll_create1
-    c(292, 6343, 4, 4, v(2, 6, 27), false, (736, 3)), // dup3
-    c(293, 6348, 5, 5, v(2, 6, 27), false, (739, 2)), // pipe2
-    c(294, 6354, 13, 13, v(2, 6, 27), false, (741, 1)), // inotify_init1
-    c(295, 6368, 6, 6, v(2, 6, 30), false, (742, 5)), // preadv
-    c(296, 6394, 7, 7, v(2, 6, 30), false, (747, 5)), // pwritev
-    c(297, 6402, 17, 17, v(2, 6, 31), false, (752, 4)), // rt_tgsigqueueinfo
-    c(298, 6420, 15, 15, v(2, 6, 31), false, (756, 5)), // perf_event_open
-    c(299, 6464, 8, 8, v(2, 6, 33), false, (761, 5)), // recvmmsg
-    c(300, 6485, 13, 13, v(2, 6, 37), false, (766, 2)), // fanotify_init
-    c(301, 6513, 13, 13, v(2, 6, 37), false, (768, 5)), // fanotify_mark
-    c(302, 6539, 9, 17, v(2, 6, 36), false, (773, 4)), // prlimit64
-    c(303, 6595, 17, 17, v(2, 6, 39), false, (777, 5)), // name_to_handle_at
-    c(304, 6655, 17, 17, v(2, 6, 39), false, (782, 3)), // open_by_handle_at
-    c(305, 6693, 13, 13, v(2, 6, 39), false, (785, 2)), // clock_adjtime
-    c(306, 6742, 6, 6, v(2, 6, 39), false, (787, 1)), // syncfs
-    c(307, 6749, 8, 8, v(3, 0, 0), false, (788, 4)), // sendmmsg
-    c(308, 6758, 5, 5, v(3, 0, 0), false, (792, 2)), // setns
-    c(309, 6777, 6, 6, v(2, 6, 19), false, (794, 3)), // getcpu
-    c(310, 6811, 16, 16, v(3, 2, 0), false, (797, 6)), // process_vm_readv
-    c(311, 6875, 17, 17, v(3, 2, 0), false, (803, 6)), // process_vm_writev
-    c(312, 6893, 4, 4, v(3, 5, 0), false, (809, 5)), // kcmp
-    c(313, 6918, 12, 12, v(3, 8, 0), false, (814, 3)), // finit_module
-    c(314, 6931, 13, 13, v(3, 14, 0), false, (817, 3)), // sched_setattr
-    c(315, 6956, 13, 13, v(3, 14, 0), false, (820, 4)), // sched_getattr
-    c(316, 6981, 9, 9, v(3, 15, 0), false, (824, 5)), // renameat2
-    c(317, 6991, 7, 7, v(3, 17, 0), false, (829, 3)), // seccomp
-    c(318, 7010, 9, 9, v(3, 17, 0), false, (832, 3)), // getrandom
-    c(319, 7037, 12, 12, v(3, 17, 0), false, (835, 2)), // memfd_create
-    c(320, 7061, 15, 15, v(3, 17, 0), false, (837, 5)), // kexec_file_load
-    c(321, 7129, 3, 3, v(3, 18, 0), false, (842, 3)), // bpf
-    c(322, 7133, 8, 8, v(3, 19, 0), false, (845, 5)), // execveat
-    c(323, 7151, 11, 11, v(4, 3, 0), false, (850, 1)), // userfaultfd
-    c(324, 7163, 10, 10, v(4, 3, 0), false, (851, 3)), // membarrier
-    c(325, 7181, 6, 6, v(4, 4, 0), false, (854, 3)), // mlock2
-    c(326, 7188, 15, 15, v(4, 5, 0), false, (857, 6)), // copy_file_range
-    c(327, 7204, 7, 7, v(4, 6, 0), false, (863, 6)), // preadv2
-    c(328, 7212, 8, 8, v(4, 6, 0), false, (869, 6)), // pwritev2
-    c(329, 7221, 13, 13, v(4, 9, 0), false, (875, 4)), // pkey_mprotect
-    c(330, 7240, 10, 10, v(4, 9, 0), false, (879, 2)), // pkey_alloc
-    c(331, 7274, 9, 9, v(4, 9, 0), false, (881, 1)), // pkey_free
-    c(332, 7284, 5, 5, v(4, 11, 0), false, (882, 5)), // statx
-    c(333, 7310, 13, 13, v(4, 18, 0), false, (887, 6)), // io_pgetevents
-    c(334, 7329, 4, 4, v(4, 18, 0), false, (893, 4)), // rseq
-    c(335, 7343, 9, 9, v(6, 11, 0), false, (897, 0)), // uretprobe
-    c(336, 7353, 6, 6, v(6, 18, 0), false, (897, 0)), // uprobe
-    c(424, 7360, 17, 17, v(5, 1, 0), false, (897, 4)), // pidfd_send_signal
-    c(425, 7384, 14, 14, v(5, 1, 0), false, (901, 2)), // io_uring_setup
-    c(426, 7407, 14, 14, v(5, 1, 0), false, (903, 6)), // io_uring_enter
-    c(427, 7451, 17, 17, v(5, 1, 0), false, (909, 4)), // io_uring_register
-    c(428, 7484, 9, 9, v(5, 2, 0), false, (913, 3)), // open_tree
-    c(429, 7494, 10, 10, v(5, 2, 0), false, (916, 5)), // move_mount
-    c(430, 7585, 6, 6, v(5, 2, 0), false, (921, 2)), // fsopen
-    c(431, 7607, 8, 8, v(5, 2, 0), false, (923, 5)), // fsconfig
-    c(432, 7620, 7, 7, v(5, 2, 0), false, (928, 3)), // fsmount
-    c(433, 7648, 6, 6, v(5, 2, 0), false, (931, 3)), // fspick
-    c(434, 7655, 10, 10, v(5, 3, 0), false, (934, 2)), // pidfd_open
-    c(435, 7666, 6, 6, v(5, 3, 0), false, (936, 2)), // clone3
-    c(436, 7692, 11, 11, v(5, 9, 0), false, (938, 3)), // close_range
-    c(437, 7725, 7, 7, v(5, 6, 0), false, (941, 4)), // openat2
-    c(438, 7733, 11, 11, v(5, 6, 0), false, (945, 3)), // pidfd_getfd
-    c(439, 7757, 10, 10, v(5, 8, 0), false, (948, 4)), // faccessat2
-    c(440, 7768, 15, 15, v(5, 10, 0), false, (952, 5)), // process_madvise
-    c(441, 7784, 12, 12, v(5, 11, 0), false, (957, 6)), // epoll_pwait2
-    c(442, 7797, 13, 13, v(5, 12, 0), false, (963, 5)), // mount_setattr
-    c(443, 7811, 11, 11, v(5, 14, 0), false, (968, 4)), // quotactl_fd
-    c(444, 7823, 23, 23, v(5, 13, 0), false, (972, 3)), // landlock_create_ruleset
-    c(445, 7847, 17, 17, v(5, 13, 0), false, (975, 4)), // landlock_add_rule
-    c(446, 7896, 22, 22, v(5, 13, 0), false, (979, 2)), // landlock_restrict_self
-    c(447, 7919, 12, 12, v(5, 14, 0), false, (981, 1)), // memfd_secret
-    c(448, 7932, 16, 16, v(5, 15, 0), false, (982, 2)), // process_mrelease
-    c(449, 7949, 11, 11, v(5, 16, 0), false, (984, 5)), // futex_waitv
-    c(450, 7980, 23, 23, v(5, 17, 0), false, (989, 4)), // set_mempolicy_home_node
-    c(451, 8014, 9, 9, v(6, 5, 0), false, (993, 4)), // cachestat
-    c(452, 8048, 9, 9, v(6, 6, 0), false, (997, 4)), // fchmodat2
-    c(453, 8058, 16, 16, v(6, 6, 0), false, (1001, 3)), // map_shadow_stack
-    c(454, 8084, 10, 10, v(6, 7, 0), false, (1004, 4)), // futex_wake
-    c(455, 8095, 10, 10, v(6, 7, 0), false, (1008, 6)), // futex_wait
-    c(456, 8106, 13, 13, v(6, 7, 0), false, (1014, 4)), // futex_requeue
-    c(457, 8139, 9, 9, v(6, 8, 0), false, (1018, 4)), // statmount
-    c(458, 8149, 9, 9, v(6, 8, 0), false, (1022, 4)), // listmount
-    c(459, 8178, 17, 17, v(6, 8, 0), false, (1026, 4)), // lsm_get_self_attr
-    c(460, 8196, 17, 17, v(6, 8, 0), false, (1030, 4)), // lsm_set_self_attr
-    c(461, 8214, 16, 16, v(6, 8, 0), false, (1034, 3)), // lsm_list_modules
-    c(462, 8235, 5, 5, v(6, 10, 0), false, (1037, 3)), // mseal
-    c(463, 8241, 10, 10, v(6, 13, 0), false, (1040, 6)), // setxattrat
-    c(464, 8267, 10, 10, v(6, 13, 0), false, (1046, 6)), // getxattrat
-    c(465, 8278, 11, 11, v(6, 13, 0), false, (1052, 5)), // listxattrat
-    c(466, 8290, 13, 13, v(6, 13, 0), false, (1057, 4)), // removexattrat
-    c(467, 8304, 14, 14, v(6, 15, 0), false, (1061, 5)), // open_tree_attr
-    c(468, 8319, 12, 12, v(6, 17, 0), false, (1066, 5)), // file_getattr
-    c(469, 8344, 12, 12, v(6, 17, 0), false, (1071, 5)), // file_setattr
-    c(470, 8357, 6, 6, v(6, 19, 0), false, (1076, 4)), // listns
-    c(471, 8381, 16, 16, v(7, 0, 0), false, (1080, 0)), // rseq_slice_yield
+    c(158, 3346, 10, 10, v(2, 6, 0), false, (356, 2)), // arch_prctl
+    c(159, 3382, 8, 8, v(1, 0, 0), false, (358, 1)), // adjtimex
+    c(160, 3401, 9, 9, v(1, 0, 0), false, (359, 2)), // setrlimit
+    c(161, 3411, 6, 6, v(1, 0, 0), false, (361, 1)), // chroot
+    c(162, 3418, 4, 4, v(1, 0, 0), false, (362, 0)), // sync
+    c(163, 3423, 4, 4, v(1, 0, 0), false, (362, 1)), // acct
+    c(164, 3447, 12, 12, v(1, 0, 0), false, (363, 2)), // settimeofday
+    c(165, 3460, 5, 5, v(1, 0, 0), false, (365, 5)), // mount
+    c(166, 3542, 7, 14, v(2, 2, 0), false, (370, 2)), // umount2
+    c(167, 3574, 6, 6, v(1, 0, 0), false, (372, 2)), // swapon
+    c(168, 3625, 7, 7, v(1, 0, 0), false, (374, 1)), // swapoff
+    c(169, 3633, 6, 6, v(1, 0, 0), false, (375, 4)), // reboot
+    c(170, 3660, 11, 11, v(1, 0, 0), false, (379, 2)), // sethostname
+    c(171, 3672, 13, 13, v(1, 0, 0), false, (381, 2)), // setdomainname
+    c(172, 3686, 4, 4, v(1, 0, 0), false, (383, 1)), // iopl
+    c(173, 3691, 6, 6, v(1, 0, 0), false, (384, 3)), // ioperm
+    c(174, 3715, 13, 13, v(1, 0, 0), true, (387, 2)), // create_module
+    c(175, 3729, 11, 11, v(1, 0, 0), false, (389, 3)), // init_module
+    c(176, 3791, 13, 13, v(1, 0, 0), false, (392, 2)), // delete_module
+    c(177, 3820, 15, 15, v(1, 0, 0), true, (394, 1)), // get_kernel_syms
+    c(178, 3842, 12, 12, v(2, 2, 0), true, (395, 5)), // query_module
+    c(179, 3867, 8, 8, v(1, 0, 0), false, (400, 4)), // quotactl
+    c(180, 3887, 10, 10, v(2, 2, 0), true, (404, 3)), // nfsservctl
+    c(181, 3903, 7, 7, v(2, 6, 0), true, (407, 0)), // getpmsg
+    c(182, 3911, 7, 7, v(2, 6, 0), true, (407, 0)), // putpmsg
+    c(183, 3919, 11, 11, v(2, 6, 0), true, (407, 0)), // afs_syscall
+    c(184, 3931, 7, 7, v(2, 6, 0), true, (407, 0)), // tuxcall
+    c(185, 3939, 8, 8, v(2, 6, 0), true, (407, 0)), // security
+    c(186, 3948, 6, 6, v(2, 4, 11), false, (407, 0)), // gettid
+    c(187, 3955, 9, 9, v(2, 4, 13), false, (407, 3)), // readahead
+    c(188, 3965, 8, 8, v(2, 6, 0), false, (410, 5)), // setxattr
+    c(189, 3974, 9, 9, v(2, 6, 0), false, (415, 5)), // lsetxattr
+    c(190, 3984, 9, 9, v(2, 6, 0), false, (420, 5)), // fsetxattr
+    c(191, 3994, 8, 8, v(2, 6, 0), false, (425, 4)), // getxattr
+    c(192, 4003, 9, 9, v(2, 6, 0), false, (429, 4)), // lgetxattr
+    c(193, 4013, 9, 9, v(2, 6, 0), false, (433, 4)), // fgetxattr
+    c(194, 4023, 9, 9, v(2, 6, 0), false, (437, 3)), // listxattr
+    c(195, 4033, 10, 10, v(2, 6, 0), false, (440, 3)), // llistxattr
+    c(196, 4044, 10, 10, v(2, 6, 0), false, (443, 3)), // flistxattr
+    c(197, 4055, 11, 11, v(2, 6, 0), false, (446, 2)), // removexattr
+    c(198, 4067, 12, 12, v(2, 6, 0), false, (448, 2)), // lremovexattr
+    c(199, 4080, 12, 12, v(2, 6, 0), false, (450, 2)), // fremovexattr
+    c(200, 4093, 5, 5, v(2, 6, 0), false, (452, 2)), // tkill
+    c(201, 4107, 4, 4, v(1, 0, 0), false, (454, 1)), // time
+    c(202, 4117, 5, 5, v(2, 6, 0), false, (455, 6)), // futex
+    c(203, 4171, 17, 17, v(2, 6, 0), false, (461, 3)), // sched_setaffinity
+    c(204, 4223, 17, 17, v(2, 6, 0), false, (464, 3)), // sched_getaffinity
+    c(205, 4241, 15, 15, v(2, 6, 0), true, (467, 1)), // set_thread_area
+    c(206, 4264, 8, 8, v(2, 6, 0), false, (468, 2)), // io_setup
+    c(207, 4296, 10, 10, v(2, 6, 0), false, (470, 1)), // io_destroy
+    c(208, 4318, 12, 12, v(2, 6, 0), false, (471, 5)), // io_getevents
+    c(209, 4348, 9, 9, v(2, 6, 0), false, (476, 3)), // io_submit
+    c(210, 4365, 9, 9, v(2, 6, 0), false, (479, 3)), // io_cancel
+    c(211, 4387, 15, 15, v(2, 6, 0), true, (482, 1)), // get_thread_area
+    c(212, 4403, 14, 14, v(2, 6, 0), true, (483, 3)), // lookup_dcookie
+    c(213, 4436, 12, 12, v(2, 6, 0), false, (486, 1)), // epoll_create
+    c(214, 4449, 13, 13, v(2, 6, 0), true, (487, 0)), // epoll_ctl_old
+    c(215, 4463, 14, 14, v(2, 6, 0), true, (487, 0)), // epoll_wait_old
+    c(216, 4478, 16, 16, v(2, 6, 0), false, (487, 5)), // remap_file_pages
+    c(217, 4501, 10, 10, v(2, 4, 0), false, (492, 3)), // getdents64
+    c(218, 4512, 15, 15, v(2, 6, 0), false, (495, 1)), // set_tid_address
+    c(219, 4535, 15, 15, v(2, 6, 0), false, (496, 0)), // restart_syscall
+    c(220, 4551, 10, 10, v(2, 6, 0), false, (496, 4)), // semtimedop
+    c(221, 4562, 9, 36, v(2, 6, 0), false, (500, 4)), // fadvise64
+    c(222, 4599, 12, 12, v(2, 6, 0), false, (504, 3)), // timer_create
+    c(223, 4679, 13, 13, v(2, 6, 0), false, (507, 4)), // timer_settime
+    c(224, 4754, 13, 13, v(2, 6, 0), false, (511, 2)), // timer_gettime
+    c(225, 4787, 16, 16, v(2, 6, 0), false, (513, 1)), // timer_getoverrun
+    c(226, 4804, 12, 12, v(2, 6, 0), false, (514, 1)), // timer_delete
+    c(227, 4817, 13, 13, v(2, 6, 0), false, (515, 2)), // clock_settime
+    c(228, 4831, 13, 13, v(2, 6, 0), false, (517, 2)), // clock_gettime
+    c(229, 4845, 12, 12, v(2, 6, 0), false, (519, 2)), // clock_getres
+    c(230, 4865, 15, 15, v(2, 6, 0), false, (521, 4)), // clock_nanosleep
+    c(231, 4906, 10, 10, v(2, 6, 0), false, (525, 1)), // exit_group
+    c(232, 4917, 10, 10, v(2, 6, 0), false, (526, 4)), // epoll_wait
+    c(233, 4943, 9, 9, v(2, 6, 0), false, (530, 4)), // epoll_ctl
+    c(234, 4959, 6, 6, v(2, 6, 0), false, (534, 3)), // tgkill
+    c(235, 4966, 6, 6, v(2, 2, 0), false, (537, 2)), // utimes
+    c(236, 4986, 7, 7, v(2, 6, 0), true, (539, 0)), // vserver
+    c(237, 4994, 5, 5, v(2, 6, 6), false, (539, 6)), // mbind
+    c(238, 5023, 13, 13, v(2, 6, 6), false, (545, 3)), // set_mempolicy
+    c(239, 5037, 13, 13, v(2, 6, 6), false, (548, 5)), // get_mempolicy
+    c(240, 5063, 7, 7, v(2, 6, 6), false, (553, 4)), // mq_open
+    c(241, 5107, 9, 9, v(2, 6, 6), false, (557, 1)), // mq_unlink
+    c(242, 5117, 12, 12, v(2, 6, 6), false, (558, 5)), // mq_timedsend
+    c(243, 5197, 15, 15, v(2, 6, 6), false, (563, 5)), // mq_timedreceive
+    c(244, 5233, 9, 9, v(2, 6, 6), false, (568, 2)), // mq_notify
+    c(245, 5263, 13, 13, v(2, 6, 6), false, (570, 3)), // mq_getsetattr
+    c(246, 5312, 10, 10, v(2, 6, 13), false, (573, 4)), // kexec_load
+    c(247, 5350, 6, 6, v(2, 6, 10), false, (577, 5)), // waitid
+    c(248, 5384, 7, 7, v(2, 6, 10), false, (582, 5)), // add_key
+    c(249, 5432, 11, 11, v(2, 6, 10), false, (587, 4)), // request_key
+    c(250, 5481, 6, 6, v(2, 6, 10), false, (591, 5)), // keyctl
+    c(251, 5508, 10, 10, v(2, 6, 13), false, (596, 3)), // ioprio_set
+    c(252, 5526, 10, 10, v(2, 6, 13), false, (599, 2)), // ioprio_get
+    c(253, 5537, 12, 12, v(2, 6, 13), false, (601, 0)), // inotify_init
+    c(254, 5550, 17, 17, v(2, 6, 13), false, (601, 3)), // inotify_add_watch
+    c(255, 5568, 16, 16, v(2, 6, 13), false, (604, 2)), // inotify_rm_watch
+    c(256, 5588, 13, 13, v(2, 6, 16), false, (606, 4)), // migrate_pages
+    c(257, 5622, 6, 6, v(2, 6, 16), false, (610, 4)), // openat
+    c(258, 5639, 7, 7, v(2, 6, 16), false, (614, 3)), // mkdirat
+    c(259, 5647, 7, 7, v(2, 6, 16), false, (617, 4)), // mknodat
+    c(260, 5655, 8, 8, v(2, 6, 16), false, (621, 5)), // fchownat
+    c(261, 5675, 9, 9, v(2, 6, 16), false, (626, 3)), // futimesat
+    c(262, 5685, 10, 28, v(2, 6, 16), false, (629, 4)), // newfstatat
+    c(263, 5714, 8, 8, v(2, 6, 16), false, (633, 3)), // unlinkat
+    c(264, 5723, 8, 8, v(2, 6, 16), false, (636, 4)), // renameat
+    c(265, 5764, 6, 6, v(2, 6, 16), false, (640, 5)), // linkat
+    c(266, 5771, 9, 9, v(2, 6, 16), false, (645, 3)), // symlinkat
+    c(267, 5803, 10, 10, v(2, 6, 16), false, (648, 4)), // readlinkat
+    c(268, 5814, 8, 8, v(2, 6, 16), false, (652, 3)), // fchmodat
+    c(269, 5823, 9, 9, v(2, 6, 16), false, (655, 3)), // faccessat
+    c(270, 5833, 8, 8, v(2, 6, 16), false, (658, 6)), // pselect6
+    c(271, 5866, 5, 5, v(2, 6, 16), false, (664, 5)), // ppoll
+    c(272, 5890, 7, 7, v(2, 6, 16), false, (669, 1)), // unshare
+    c(273, 5918, 15, 15, v(2, 6, 17), false, (670, 2)), // set_robust_list
+    c(274, 5939, 15, 15, v(2, 6, 17), false, (672, 3)), // get_robust_list
+    c(275, 5981, 6, 6, v(2, 6, 17), false, (675, 6)), // splice
+    c(276, 6016, 3, 3, v(2, 6, 17), false, (681, 4)), // tee
+    c(277, 6044, 15, 15, v(2, 6, 17), false, (685, 4)), // sync_file_range
+    c(278, 6071, 8, 8, v(2, 6, 17), false, (689, 4)), // vmsplice
+    c(279, 6097, 10, 10, v(2, 6, 18), false, (693, 6)), // move_pages
+    c(280, 6135, 9, 9, v(2, 6, 22), false, (699, 4)), // utimensat
+    c(281, 6145, 11, 11, v(2, 6, 19), false, (703, 6)), // epoll_pwait
+    c(282, 6157, 8, 8, v(2, 6, 22), false, (709, 3)), // signalfd
+    c(283, 6208, 14, 14, v(2, 6, 25), false, (712, 2)), // timerfd_create
+    c(284, 6223, 7, 7, v(2, 6, 22), false, (714, 1)), // eventfd
+    c(285, 6245, 9, 9, v(2, 6, 23), false, (715, 4)), // fallocate
+    c(286, 6255, 15, 15, v(2, 6, 25), false, (719, 4)), // timerfd_settime
+    c(287, 6301, 15, 15, v(2, 6, 25), false, (723, 2)), // timerfd_gettime
+    c(288, 6333, 7, 7, v(2, 6, 28), false, (725, 4)), // accept4
+    c(289, 6341, 9, 9, v(2, 6, 27), false, (729, 4)), // signalfd4
+    c(290, 6351, 8, 8, v(2, 6, 27), false, (733, 2)), // eventfd2
+    c(291, 6360, 13, 13, v(2, 6, 27), false, (735, 1)), // epoll_create1
+    c(292, 6374, 4, 4, v(2, 6, 27), false, (736, 3)), // dup3
+    c(293, 6379, 5, 5, v(2, 6, 27), false, (739, 2)), // pipe2
+    c(294, 6385, 13, 13, v(2, 6, 27), false, (741, 1)), // inotify_init1
+    c(295, 6399, 6, 6, v(2, 6, 30), false, (742, 5)), // preadv
+    c(296, 6425, 7, 7, v(2, 6, 30), false, (747, 5)), // pwritev
+    c(297, 6433, 17, 17, v(2, 6, 31), false, (752, 4)), // rt_tgsigqueueinfo
+    c(298, 6451, 15, 15, v(2, 6, 31), false, (756, 5)), // perf_event_open
+    c(299, 6495, 8, 8, v(2, 6, 33), false, (761, 5)), // recvmmsg
+    c(300, 6516, 13, 13, v(2, 6, 37), false, (766, 2)), // fanotify_init
+    c(301, 6544, 13, 13, v(2, 6, 37), false, (768, 5)), // fanotify_mark
+    c(302, 6570, 9, 17, v(2, 6, 36), false, (773, 4)), // prlimit64
+    c(303, 6626, 17, 17, v(2, 6, 39), false, (777, 5)), // name_to_handle_at
+    c(304, 6686, 17, 17, v(2, 6, 39), false, (782, 3)), // open_by_handle_at
+    c(305, 6724, 13, 13, v(2, 6, 39), false, (785, 2)), // clock_adjtime
+    c(306, 6773, 6, 6, v(2, 6, 39), false, (787, 1)), // syncfs
+    c(307, 6780, 8, 8, v(3, 0, 0), false, (788, 4)), // sendmmsg
+    c(308, 6789, 5, 5, v(3, 0, 0), false, (792, 2)), // setns
+    c(309, 6808, 6, 6, v(2, 6, 19), false, (794, 3)), // getcpu
+    c(310, 6842, 16, 16, v(3, 2, 0), false, (797, 6)), // process_vm_readv
+    c(311, 6906, 17, 17, v(3, 2, 0), false, (803, 6)), // process_vm_writev
+    c(312, 6924, 4, 4, v(3, 5, 0), false, (809, 5)), // kcmp
+    c(313, 6949, 12, 12, v(3, 8, 0), false, (814, 3)), // finit_module
+    c(314, 6962, 13, 13, v(3, 14, 0), false, (817, 3)), // sched_setattr
+    c(315, 6987, 13, 13, v(3, 14, 0), false, (820, 4)), // sched_getattr
+    c(316, 7012, 9, 9, v(3, 15, 0), false, (824, 5)), // renameat2
+    c(317, 7022, 7, 7, v(3, 17, 0), false, (829, 3)), // seccomp
+    c(318, 7041, 9, 9, v(3, 17, 0), false, (832, 3)), // getrandom
+    c(319, 7068, 12, 12, v(3, 17, 0), false, (835, 2)), // memfd_create
+    c(320, 7092, 15, 15, v(3, 17, 0), false, (837, 5)), // kexec_file_load
+    c(321, 7160, 3, 3, v(3, 18, 0), false, (842, 3)), // bpf
+    c(322, 7164, 8, 8, v(3, 19, 0), false, (845, 5)), // execveat
+    c(323, 7182, 11, 11, v(4, 3, 0), false, (850, 1)), // userfaultfd
+    c(324, 7194, 10, 10, v(4, 3, 0), false, (851, 3)), // membarrier
+    c(325, 7212, 6, 6, v(4, 4, 0), false, (854, 3)), // mlock2
+    c(326, 7219, 15, 15, v(4, 5, 0), false, (857, 6)), // copy_file_range
+    c(327, 7235, 7, 7, v(4, 6, 0), false, (863, 6)), // preadv2
+    c(328, 7243, 8, 8, v(4, 6, 0), false, (869, 6)), // pwritev2
+    c(329, 7252, 13, 13, v(4, 9, 0), false, (875, 4)), // pkey_mprotect
+    c(330, 7271, 10, 10, v(4, 9, 0), false, (879, 2)), // pkey_alloc
+    c(331, 7305, 9, 9, v(4, 9, 0), false, (881, 1)), // pkey_free
+    c(332, 7315, 5, 5, v(4, 11, 0), false, (882, 5)), // statx
+    c(333, 7341, 13, 13, v(4, 18, 0), false, (887, 6)), // io_pgetevents
+    c(334, 7360, 4, 4, v(4, 18, 0), false, (893, 4)), // rseq
+    c(335, 7374, 9, 9, v(6, 11, 0), false, (897, 0)), // uretprobe
+    c(336, 7384, 6, 6, v(6, 18, 0), false, (897, 0)), // uprobe
+    c(424, 7391, 17, 17, v(5, 1, 0), false, (897, 4)), // pidfd_send_signal
+    c(425, 7415, 14, 14, v(5, 1, 0), false, (901, 2)), // io_uring_setup
+    c(426, 7438, 14, 14, v(5, 1, 0), false, (903, 6)), // io_uring_enter
+    c(427, 7482, 17, 17, v(5, 1, 0), false, (909, 4)), // io_uring_register
+    c(428, 7515, 9, 9, v(5, 2, 0), false, (913, 3)), // open_tree
+    c(429, 7525, 10, 10, v(5, 2, 0), false, (916, 5)), // move_mount
+    c(430, 7616, 6, 6, v(5, 2, 0), false, (921, 2)), // fsopen
+    c(431, 7638, 8, 8, v(5, 2, 0), false, (923, 5)), // fsconfig
+    c(432, 7651, 7, 7, v(5, 2, 0), false, (928, 3)), // fsmount
+    c(433, 7679, 6, 6, v(5, 2, 0), false, (931, 3)), // fspick
+    c(434, 7686, 10, 10, v(5, 3, 0), false, (934, 2)), // pidfd_open
+    c(435, 7697, 6, 6, v(5, 3, 0), false, (936, 2)), // clone3
+    c(436, 7723, 11, 11, v(5, 9, 0), false, (938, 3)), // close_range
+    c(437, 7756, 7, 7, v(5, 6, 0), false, (941, 4)), // openat2
+    c(438, 7764, 11, 11, v(5, 6, 0), false, (945, 3)), // pidfd_getfd
+    c(439, 7788, 10, 10, v(5, 8, 0), false, (948, 4)), // faccessat2
+    c(440, 7799, 15, 15, v(5, 10, 0), false, (952, 5)), // process_madvise
+    c(441, 7815, 12, 12, v(5, 11, 0), false, (957, 6)), // epoll_pwait2
+    c(442, 7828, 13, 13, v(5, 12, 0), false, (963, 5)), // mount_setattr
+    c(443, 7842, 11, 11, v(5, 14, 0), false, (968, 4)), // quotactl_fd
+    c(444, 7854, 23, 23, v(5, 13, 0), false, (972, 3)), // landlock_create_ruleset
+    c(445, 7878, 17, 17, v(5, 13, 0), false, (975, 4)), // landlock_add_rule
+    c(446, 7927, 22, 22, v(5, 13, 0), false, (979, 2)), // landlock_restrict_self
+    c(447, 7950, 12, 12, v(5, 14, 0), false, (981, 1)), // memfd_secret
+    c(448, 7963, 16, 16, v(5, 15, 0), false, (982, 2)), // process_mrelease
+    c(449, 7980, 11, 11, v(5, 16, 0), false, (984, 5)), // futex_waitv
+    c(450, 8011, 23, 23, v(5, 17, 0), false, (989, 4)), // set_mempolicy_home_node
+    c(451, 8045, 9, 9, v(6, 5, 0), false, (993, 4)), // cachestat
+    c(452, 8079, 9, 9, v(6, 6, 0), false, (997, 4)), // fchmodat2
+    c(453, 8089, 16, 16, v(6, 6, 0), false, (1001, 3)), // map_shadow_stack
+    c(454, 8115, 10, 10, v(6, 7, 0), false, (1004, 4)), // futex_wake
+    c(455, 8126, 10, 10, v(6, 7, 0), false, (1008, 6)), // futex_wait
+    c(456, 8137, 13, 13, v(6, 7, 0), false, (1014, 4)), // futex_requeue
+    c(457, 8170, 9, 9, v(6, 8, 0), false, (1018, 4)), // statmount
+    c(458, 8180, 9, 9, v(6, 8, 0), false, (1022, 4)), // listmount
+    c(459, 8209, 17, 17, v(6, 8, 0), false, (1026, 4)), // lsm_get_self_attr
+    c(460, 8227, 17, 17, v(6, 8, 0), false, (1030, 4)), // lsm_set_self_attr
+    c(461, 8245, 16, 16, v(6, 8, 0), false, (1034, 3)), // lsm_list_modules
+    c(462, 8266, 5, 5, v(6, 10, 0), false, (1037, 3)), // mseal
+    c(463, 8272, 10, 10, v(6, 13, 0), false, (1040, 6)), // setxattrat
+    c(464, 8298, 10, 10, v(6, 13, 0), false, (1046, 6)), // getxattrat
+    c(465, 8309, 11, 11, v(6, 13, 0), false, (1052, 5)), // listxattrat
+    c(466, 8321, 13, 13, v(6, 13, 0), false, (1057, 4)), // removexattrat
+    c(467, 8335, 14, 14, v(6, 15, 0), false, (1061, 5)), // open_tree_attr
+    c(468, 8350, 12, 12, v(6, 17, 0), false, (1066, 5)), // file_getattr
+    c(469, 8375, 12, 12, v(6, 17, 0), false, (1071, 5)), // file_setattr
+    c(470, 8388, 6, 6, v(6, 19, 0), false, (1076, 4)), // listns
+    c(471, 8412, 16, 16, v(7, 0, 0), false, (1080, 0)), // rseq_slice_yield
 ];
 
 /// Their arguments.
@@ -934,15 +934,15 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(3279, 4, 4, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // args
     // prctl
     a(3290, 6, 9, W32, true, Kind::Choice, Some(Set::PR)), // option
-    a(2961, 4, 4, W64, false, Kind::Int, None), // arg2
-    a(3300, 4, 4, W64, false, Kind::Int, None), // arg3
-    a(3305, 4, 4, W64, false, Kind::Int, None), // arg4
-    a(3310, 4, 4, W64, false, Kind::Int, None), // arg5
+    a(3300, 6, 11, W64, false, Kind::Int, None), // second
+    a(3312, 5, 10, W64, false, Kind::Int, None), // third
+    a(3323, 6, 11, W64, false, Kind::Int, None), // fourth
+    a(3335, 5, 10, W64, false, Kind::Int, None), // fifth
     // arch_prctl
-    a(3326, 4, 14, W32, true, Kind::Choice, Some(Set::ARCH)), // code
-    a(3341, 4, 9, W64, false, Kind::Int, None), // addr
+    a(3357, 4, 14, W32, true, Kind::Choice, Some(Set::ARCH)), // code
+    a(3372, 4, 9, W64, false, Kind::Int, None), // addr
     // adjtimex
-    a(3360, 3, 9, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(208) }, None), // buf
+    a(3391, 3, 9, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(208) }, None), // buf
     // setrlimit
     a(2156, 8, 8, W32, false, Kind::Choice, Some(Set::RLIMIT)), // resource
     a(2165, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // rlim
@@ -950,27 +950,27 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     // sync
     // acct
-    a(3397, 4, 18, W64, false, Kind::Path, None), // path
+    a(3428, 4, 18, W64, false, Kind::Path, None), // path
     // settimeofday
     a(2129, 2, 2, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // tv
     a(2132, 2, 2, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(8) }, None), // tz
     // mount
-    a(3435, 6, 15, W64, false, Kind::Str, None), // source
-    a(3451, 6, 15, W64, false, Kind::Path, None), // target
-    a(3467, 6, 26, W64, false, Kind::Str, None), // fstype
-    a(3494, 5, 16, W64, false, Kind::Flags, Some(Set::MS)), // flags
+    a(3466, 6, 15, W64, false, Kind::Str, None), // source
+    a(3482, 6, 15, W64, false, Kind::Path, None), // target
+    a(3498, 6, 26, W64, false, Kind::Str, None), // fstype
+    a(3525, 5, 16, W64, false, Kind::Flags, Some(Set::MS)), // flags
     a(2235, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // data
     // umount2
-    a(3526, 6, 16, W64, false, Kind::Path, None), // target
+    a(3557, 6, 16, W64, false, Kind::Path, None), // target
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::UMOUNT)), // flags
     // swapon
-    a(3550, 4, 16, W64, false, Kind::Path, None), // path
-    a(3567, 5, 26, W32, true, Kind::Flags, Some(Set::SWAP)), // flags
+    a(3581, 4, 16, W64, false, Kind::Path, None), // path
+    a(3598, 5, 26, W32, true, Kind::Flags, Some(Set::SWAP)), // flags
     // swapoff
-    a(3550, 4, 16, W64, false, Kind::Path, None), // path
+    a(3581, 4, 16, W64, false, Kind::Path, None), // path
     // reboot
-    a(3609, 5, 12, W32, true, Kind::Choice, Some(Set::REBOOTMAGIC)), // magic
-    a(3622, 6, 6, W32, true, Kind::Choice, Some(Set::REBOOTMAGIC)), // magic2
+    a(3640, 5, 12, W32, true, Kind::Choice, Some(Set::REBOOTMAGIC)), // magic
+    a(3653, 6, 6, W32, true, Kind::Choice, Some(Set::REBOOTMAGIC)), // magic2
     a(823, 3, 6, W32, false, Kind::Choice, Some(Set::REBOOT)), // cmd
     a(423, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // arg
     // sethostname
@@ -982,36 +982,36 @@ pub(super) const ARGS: &[ArgRow] = &[
     // iopl
     a(1396, 5, 5, W32, false, Kind::Int, None), // level
     // ioperm
-    a(3667, 4, 4, W64, false, Kind::Int, None), // from
-    a(3672, 3, 3, W64, false, Kind::Int, None), // num
-    a(3676, 7, 7, W32, true, Kind::Int, None), // turn_on
+    a(3698, 4, 4, W64, false, Kind::Int, None), // from
+    a(3703, 3, 3, W64, false, Kind::Int, None), // num
+    a(3707, 7, 7, W32, true, Kind::Int, None), // turn_on
     // create_module
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
     a(773, 4, 4, W64, false, Kind::Size, None), // size
     // init_module
-    a(3710, 5, 23, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // image
+    a(3741, 5, 23, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // image
     a(199, 3, 3, W64, false, Kind::Size, None), // len
-    a(3734, 6, 25, W64, false, Kind::Str, None), // params
+    a(3765, 6, 25, W64, false, Kind::Str, None), // params
     // delete_module
-    a(3774, 4, 14, W64, false, Kind::Str, None), // name
+    a(3805, 4, 14, W64, false, Kind::Str, None), // name
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::OPEN)), // flags
     // get_kernel_syms
-    a(3805, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // table
+    a(3836, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // table
     // query_module
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
     a(905, 5, 5, W32, true, Kind::Int, None), // which
     a(8, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(3) }, None), // buf
-    a(3824, 7, 7, W64, false, Kind::Size, None), // bufsize
-    a(3832, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // ret
+    a(3855, 7, 7, W64, false, Kind::Size, None), // bufsize
+    a(3863, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // ret
     // quotactl
     a(823, 3, 6, W32, false, Kind::Choice, Some(Set::QUOTA)), // cmd
-    a(3845, 7, 7, W64, false, Kind::Path, None), // special
-    a(3853, 2, 2, W32, false, Kind::Int, None), // id
+    a(3876, 7, 7, W64, false, Kind::Path, None), // special
+    a(3884, 2, 2, W32, false, Kind::Int, None), // id
     a(194, 4, 4, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // addr
     // nfsservctl
     a(408, 3, 3, W32, true, Kind::Int, None), // cmd
     a(427, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // argp
-    a(3867, 4, 4, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // resp
+    a(3898, 4, 4, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // resp
     // getpmsg
     // putpmsg
     // afs_syscall
@@ -1077,51 +1077,51 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
     // tkill
-    a(4068, 3, 7, W32, true, Kind::Pid, None), // tid
+    a(4099, 3, 7, W32, true, Kind::Pid, None), // tid
     a(289, 3, 3, W32, true, Kind::Signal, Some(Set::SIG)), // sig
     // time
-    a(4081, 4, 4, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // tloc
+    a(4112, 4, 4, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // tloc
     // futex
-    a(4092, 5, 5, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // uaddr
-    a(4098, 2, 11, W32, true, Kind::Flags, Some(Set::FUTEX)), // op
-    a(4110, 3, 3, W32, false, Kind::Int, None), // val
-    a(4114, 7, 13, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // timeout
-    a(4128, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // uaddr2
-    a(4135, 4, 4, W32, false, Kind::Int, None), // val3
+    a(4123, 5, 5, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // uaddr
+    a(4129, 2, 11, W32, true, Kind::Flags, Some(Set::FUTEX)), // op
+    a(4141, 3, 3, W32, false, Kind::Int, None), // val
+    a(4145, 7, 13, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // timeout
+    a(4159, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // uaddr2
+    a(4166, 4, 4, W32, false, Kind::Int, None), // val3
     // sched_setaffinity
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(4158, 3, 14, W32, false, Kind::Size, None), // len
-    a(4173, 4, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // mask
+    a(4189, 3, 14, W32, false, Kind::Size, None), // len
+    a(4204, 4, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // mask
     // sched_getaffinity
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(4158, 3, 14, W32, false, Kind::Size, None), // len
-    a(4173, 4, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(1) }, None), // mask
+    a(4189, 3, 14, W32, false, Kind::Size, None), // len
+    a(4204, 4, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(1) }, None), // mask
     // set_thread_area
-    a(4226, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // u_info
+    a(4257, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // u_info
     // io_setup
-    a(4242, 9, 9, W32, false, Kind::Int, None), // nr_events
-    a(4252, 7, 12, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // ctx_idp
+    a(4273, 9, 9, W32, false, Kind::Int, None), // nr_events
+    a(4283, 7, 12, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // ctx_idp
     // io_destroy
-    a(4276, 6, 10, W64, false, Kind::Int, None), // ctx_id
+    a(4307, 6, 10, W64, false, Kind::Int, None), // ctx_id
     // io_getevents
-    a(4276, 6, 6, W64, false, Kind::Int, None), // ctx_id
-    a(4300, 6, 6, W64, true, Kind::Int, None), // min_nr
-    a(4307, 2, 2, W64, true, Kind::Int, None), // nr
-    a(4310, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 32 } }, None), // events
+    a(4307, 6, 6, W64, false, Kind::Int, None), // ctx_id
+    a(4331, 6, 6, W64, true, Kind::Int, None), // min_nr
+    a(4338, 2, 2, W64, true, Kind::Int, None), // nr
+    a(4341, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 32 } }, None), // events
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // timeout
     // io_submit
-    a(4276, 6, 6, W64, false, Kind::Int, None), // ctx_id
-    a(4307, 2, 2, W64, true, Kind::Int, None), // nr
-    a(4327, 6, 6, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 8 } }, None), // iocbpp
+    a(4307, 6, 6, W64, false, Kind::Int, None), // ctx_id
+    a(4338, 2, 2, W64, true, Kind::Int, None), // nr
+    a(4358, 6, 6, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 8 } }, None), // iocbpp
     // io_cancel
-    a(4276, 6, 6, W64, false, Kind::Int, None), // ctx_id
-    a(4344, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // iocb
-    a(4349, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // result
+    a(4307, 6, 6, W64, false, Kind::Int, None), // ctx_id
+    a(4375, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // iocb
+    a(4380, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // result
     // get_thread_area
-    a(4226, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // u_info
+    a(4257, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // u_info
     // lookup_dcookie
-    a(4387, 6, 6, W64, false, Kind::Int, None), // cookie
-    a(4394, 3, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // buf
+    a(4418, 6, 6, W64, false, Kind::Int, None), // cookie
+    a(4425, 3, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // buf
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     // epoll_create
     a(773, 4, 4, W32, true, Kind::Int, None), // size
@@ -1131,14 +1131,14 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(235, 4, 10, W64, false, Kind::Address, None), // addr
     a(773, 4, 4, W64, false, Kind::Size, None), // size
     a(210, 4, 4, W64, false, Kind::Flags, Some(Set::PROT)), // prot
-    a(4464, 5, 5, W64, false, Kind::Int, None), // pgoff
+    a(4495, 5, 5, W64, false, Kind::Int, None), // pgoff
     a(52, 5, 5, W64, false, Kind::Flags, Some(Set::MAP)), // flags
     // getdents64
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(1885, 4, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // dirp
     a(12, 5, 5, W32, false, Kind::Size, None), // count
     // set_tid_address
-    a(4497, 6, 6, W64, false, Kind::Address, None), // tidptr
+    a(4528, 6, 6, W64, false, Kind::Address, None), // tidptr
     // restart_syscall
     // semtimedop
     a(1693, 5, 5, W32, true, Kind::Int, None), // semid
@@ -1151,130 +1151,130 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     a(746, 6, 6, W32, true, Kind::Choice, Some(Set::FADV)), // advice
     // timer_create
-    a(4581, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
-    a(4601, 4, 21, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // sevp
-    a(4623, 7, 24, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // timerid
+    a(4612, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4632, 4, 21, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // sevp
+    a(4654, 7, 24, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // timerid
     // timer_settime
-    a(4662, 7, 16, W32, true, Kind::Int, None), // timerid
+    a(4693, 7, 16, W32, true, Kind::Int, None), // timerid
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::TIMER)), // flags
-    a(4679, 9, 21, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // new_value
-    a(4701, 9, 21, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // old_value
+    a(4710, 9, 21, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // new_value
+    a(4732, 9, 21, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // old_value
     // timer_gettime
-    a(4662, 7, 16, W32, true, Kind::Int, None), // timerid
-    a(4737, 10, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // curr_value
+    a(4693, 7, 16, W32, true, Kind::Int, None), // timerid
+    a(4768, 10, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // curr_value
     // timer_getoverrun
-    a(4662, 7, 16, W32, true, Kind::Int, None), // timerid
+    a(4693, 7, 16, W32, true, Kind::Int, None), // timerid
     // timer_delete
-    a(4662, 7, 16, W32, true, Kind::Int, None), // timerid
+    a(4693, 7, 16, W32, true, Kind::Int, None), // timerid
     // clock_settime
-    a(4581, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     a(3152, 2, 2, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // tp
     // clock_gettime
-    a(4581, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     a(3152, 2, 2, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // tp
     // clock_getres
-    a(4581, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
-    a(4827, 3, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // res
+    a(4612, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4858, 3, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // res
     // clock_nanosleep
-    a(4581, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 19, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::TIMER)), // flags
-    a(4850, 7, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // request
-    a(4863, 6, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // remain
+    a(4881, 7, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // request
+    a(4894, 6, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // remain
     // exit_group
     a(1556, 6, 17, W32, true, Kind::Int, None), // status
     // epoll_wait
-    a(4897, 4, 4, W32, true, Kind::Fd, None), // epfd
-    a(4310, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
-    a(4902, 9, 9, W32, true, Kind::Int, None), // maxevents
+    a(4928, 4, 4, W32, true, Kind::Fd, None), // epfd
+    a(4341, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
+    a(4933, 9, 9, W32, true, Kind::Int, None), // maxevents
     a(143, 7, 7, W32, true, Kind::Int, None), // timeout
     // epoll_ctl
-    a(4897, 4, 4, W32, true, Kind::Fd, None), // epfd
+    a(4928, 4, 4, W32, true, Kind::Fd, None), // epfd
     a(420, 2, 2, W32, true, Kind::Choice, Some(Set::EPOLL)), // op
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(4922, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(12) }, None), // event
+    a(4953, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(12) }, None), // event
     // tgkill
     a(2762, 4, 4, W32, true, Kind::Pid, None), // tgid
-    a(4068, 3, 7, W32, true, Kind::Pid, None), // tid
+    a(4099, 3, 7, W32, true, Kind::Pid, None), // tid
     a(289, 3, 3, W32, true, Kind::Signal, Some(Set::SIG)), // sig
     // utimes
     a(2846, 4, 13, W64, false, Kind::Path, None), // path
-    a(4942, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
+    a(4973, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
     // vserver
     // mbind
     a(235, 4, 10, W64, false, Kind::Address, None), // addr
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     a(58, 4, 4, W64, false, Kind::Flags, Some(Set::MPOL)), // mode
-    a(4969, 8, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // nodemask
-    a(4984, 7, 7, W64, false, Kind::Int, None), // maxnode
+    a(5000, 8, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // nodemask
+    a(5015, 7, 7, W64, false, Kind::Int, None), // maxnode
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MPOLMF)), // flags
     // set_mempolicy
     a(58, 4, 4, W32, true, Kind::Flags, Some(Set::MPOL)), // mode
-    a(4969, 8, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // nodemask
-    a(4984, 7, 7, W64, false, Kind::Int, None), // maxnode
+    a(5000, 8, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // nodemask
+    a(5015, 7, 7, W64, false, Kind::Int, None), // maxnode
     // get_mempolicy
-    a(5020, 4, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // mode
-    a(4969, 8, 14, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // nodemask
-    a(4984, 7, 7, W64, false, Kind::Int, None), // maxnode
+    a(5051, 4, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // mode
+    a(5000, 8, 14, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // nodemask
+    a(5015, 7, 7, W64, false, Kind::Int, None), // maxnode
     a(194, 4, 4, W64, false, Kind::Address, None), // addr
     a(52, 5, 5, W64, false, Kind::Flags, Some(Set::MPOLF)), // flags
     // mq_open
-    a(5040, 4, 11, W64, false, Kind::Str, None), // name
-    a(5052, 5, 11, W32, true, Kind::Flags, Some(Set::OPEN)), // oflag
+    a(5071, 4, 11, W64, false, Kind::Str, None), // name
+    a(5083, 5, 11, W32, true, Kind::Flags, Some(Set::OPEN)), // oflag
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
-    a(5064, 4, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // attr
+    a(5095, 4, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // attr
     // mq_unlink
-    a(5040, 4, 11, W64, false, Kind::Str, None), // name
+    a(5071, 4, 11, W64, false, Kind::Str, None), // name
     // mq_timedsend
-    a(5099, 5, 5, W32, true, Kind::Fd, None), // mqdes
-    a(5105, 7, 17, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // msg_ptr
-    a(5123, 7, 7, W64, false, Kind::Size, None), // msg_len
-    a(5131, 8, 8, W32, false, Kind::Int, None), // msg_prio
-    a(5140, 11, 25, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // abs_timeout
+    a(5130, 5, 5, W32, true, Kind::Fd, None), // mqdes
+    a(5136, 7, 17, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // msg_ptr
+    a(5154, 7, 7, W64, false, Kind::Size, None), // msg_len
+    a(5162, 8, 8, W32, false, Kind::Int, None), // msg_prio
+    a(5171, 11, 25, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // abs_timeout
     // mq_timedreceive
-    a(5099, 5, 5, W32, true, Kind::Fd, None), // mqdes
-    a(5105, 7, 17, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // msg_ptr
-    a(5123, 7, 7, W64, false, Kind::Size, None), // msg_len
-    a(5182, 8, 19, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // msg_prio
-    a(5140, 11, 25, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // abs_timeout
+    a(5130, 5, 5, W32, true, Kind::Fd, None), // mqdes
+    a(5136, 7, 17, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // msg_ptr
+    a(5154, 7, 7, W64, false, Kind::Size, None), // msg_len
+    a(5213, 8, 19, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // msg_prio
+    a(5171, 11, 25, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // abs_timeout
     // mq_notify
-    a(5099, 5, 5, W32, true, Kind::Fd, None), // mqdes
-    a(5212, 4, 19, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // sevp
+    a(5130, 5, 5, W32, true, Kind::Fd, None), // mqdes
+    a(5243, 4, 19, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // sevp
     // mq_getsetattr
-    a(5099, 5, 5, W32, true, Kind::Fd, None), // mqdes
-    a(5246, 7, 16, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // newattr
-    a(5263, 7, 17, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(64) }, None), // oldattr
+    a(5130, 5, 5, W32, true, Kind::Fd, None), // mqdes
+    a(5277, 7, 16, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(64) }, None), // newattr
+    a(5294, 7, 17, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(64) }, None), // oldattr
     // kexec_load
-    a(5292, 5, 5, W64, false, Kind::Int, None), // entry
-    a(5298, 11, 11, W64, false, Kind::Int, None), // nr_segments
-    a(5310, 8, 8, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 32 } }, None), // segments
+    a(5323, 5, 5, W64, false, Kind::Int, None), // entry
+    a(5329, 11, 11, W64, false, Kind::Int, None), // nr_segments
+    a(5341, 8, 8, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 32 } }, None), // segments
     a(52, 5, 5, W64, false, Kind::Flags, Some(Set::KEXEC)), // flags
     // waitid
-    a(5326, 6, 12, W32, true, Kind::Choice, Some(Set::P)), // idtype
-    a(5339, 2, 7, W32, true, Kind::Pid, None), // id
-    a(5347, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(128) }, None), // infop
+    a(5357, 6, 12, W32, true, Kind::Choice, Some(Set::P)), // idtype
+    a(5370, 2, 7, W32, true, Kind::Pid, None), // id
+    a(5378, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(128) }, None), // infop
     a(1614, 7, 7, W32, true, Kind::Flags, Some(Set::W)), // options
     a(1622, 6, 9, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(144) }, None), // rusage
     // add_key
     a(1046, 4, 4, W64, false, Kind::Str, None), // type
-    a(5361, 11, 11, W64, false, Kind::Str, None), // description
-    a(5373, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(3) }, None), // payload
-    a(5381, 4, 4, W64, false, Kind::Size, None), // plen
-    a(5386, 7, 14, W32, true, Kind::Choice, Some(Set::KEYSPEC)), // keyring
+    a(5392, 11, 11, W64, false, Kind::Str, None), // description
+    a(5404, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(3) }, None), // payload
+    a(5412, 4, 4, W64, false, Kind::Size, None), // plen
+    a(5417, 7, 14, W32, true, Kind::Choice, Some(Set::KEYSPEC)), // keyring
     // request_key
     a(1046, 4, 4, W64, false, Kind::Str, None), // type
-    a(5361, 11, 11, W64, false, Kind::Str, None), // description
-    a(5413, 12, 12, W64, false, Kind::Str, None), // callout_info
-    a(5426, 12, 23, W32, true, Kind::Choice, Some(Set::KEYSPEC)), // dest_keyring
+    a(5392, 11, 11, W64, false, Kind::Str, None), // description
+    a(5444, 12, 12, W64, false, Kind::Str, None), // callout_info
+    a(5457, 12, 23, W32, true, Kind::Choice, Some(Set::KEYSPEC)), // dest_keyring
     // keyctl
-    a(5457, 9, 19, W32, true, Kind::Choice, Some(Set::KEYCTL)), // operation
-    a(2961, 4, 4, W64, false, Kind::Int, None), // arg2
-    a(3300, 4, 4, W64, false, Kind::Int, None), // arg3
-    a(3305, 4, 4, W64, false, Kind::Int, None), // arg4
-    a(3310, 4, 4, W64, false, Kind::Int, None), // arg5
+    a(5488, 9, 19, W32, true, Kind::Choice, Some(Set::KEYCTL)), // operation
+    a(3300, 6, 11, W64, false, Kind::Int, None), // second
+    a(3312, 5, 10, W64, false, Kind::Int, None), // third
+    a(3323, 6, 11, W64, false, Kind::Int, None), // fourth
+    a(3335, 5, 10, W64, false, Kind::Int, None), // fifth
     // ioprio_set
     a(905, 5, 5, W32, true, Kind::Choice, Some(Set::IOPRIO)), // which
     a(2180, 3, 3, W32, true, Kind::Int, None), // who
-    a(5488, 6, 6, W32, true, Kind::Int, None), // ioprio
+    a(5519, 6, 6, W32, true, Kind::Int, None), // ioprio
     // ioprio_get
     a(905, 5, 5, W32, true, Kind::Choice, Some(Set::IOPRIO)), // which
     a(2180, 3, 3, W32, true, Kind::Int, None), // who
@@ -1285,71 +1285,71 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(2111, 4, 4, W32, false, Kind::Flags, Some(Set::IN)), // mask
     // inotify_rm_watch
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(5554, 2, 2, W32, true, Kind::Int, None), // wd
+    a(5585, 2, 2, W32, true, Kind::Int, None), // wd
     // migrate_pages
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(4984, 7, 7, W64, false, Kind::Int, None), // maxnode
-    a(5571, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // old_nodes
-    a(5581, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // new_nodes
+    a(5015, 7, 7, W64, false, Kind::Int, None), // maxnode
+    a(5602, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // old_nodes
+    a(5612, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // new_nodes
     // openat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::OPEN)), // flags
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
     // mkdirat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
     // mknodat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
     a(2866, 3, 3, W32, false, Kind::Int, None), // dev
     // fchownat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(2066, 5, 14, W32, false, Kind::Int, None), // owner
     a(2081, 5, 9, W32, false, Kind::Int, None), // group
-    a(5633, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
+    a(5664, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // futimesat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
-    a(4942, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
+    a(4973, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
     // newfstatat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(82, 7, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(144) }, None), // statbuf
-    a(5633, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
+    a(5664, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // unlinkat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(5633, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
+    a(5664, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // renameat
-    a(5701, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
+    a(5732, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
     a(1924, 7, 15, W64, false, Kind::Path, None), // oldpath
-    a(5717, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
+    a(5748, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
     a(1940, 7, 15, W64, false, Kind::Path, None), // newpath
     // linkat
-    a(5701, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
+    a(5732, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
     a(1924, 7, 15, W64, false, Kind::Path, None), // oldpath
-    a(5717, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
+    a(5748, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
     a(1940, 7, 15, W64, false, Kind::Path, None), // newpath
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // symlinkat
     a(1994, 6, 14, W64, false, Kind::Str, None), // target
-    a(5750, 8, 21, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
+    a(5781, 8, 21, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
     a(2009, 8, 21, W64, false, Kind::Path, None), // linkpath
     // readlinkat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     a(8, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(3) }, None), // buf
     a(2040, 6, 6, W32, true, Kind::Size, None), // bufsiz
     // fchmodat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
     // faccessat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, true, Kind::Flags, Some(Set::ACCESS)), // mode
     // pselect6
@@ -1357,98 +1357,98 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(554, 7, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // readfds
     a(566, 8, 13, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // writefds
     a(580, 9, 13, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // exceptfds
-    a(5811, 7, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // timeout
-    a(5823, 7, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // sigmask
+    a(5842, 7, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // timeout
+    a(5854, 7, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // sigmask
     // ppoll
     a(129, 3, 8, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Items { arg: 1, size: 8 } }, None), // fds
     a(138, 4, 4, W32, false, Kind::Int, None), // nfds
-    a(5841, 7, 17, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // timeout
-    a(5823, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // sigmask
+    a(5872, 7, 17, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // timeout
+    a(5854, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // sigmask
     a(316, 10, 10, W64, false, Kind::Size, None), // sigsetsize
     // unshare
-    a(5867, 5, 19, W64, false, Kind::Flags, Some(Set::CLONE)), // flags
+    a(5898, 5, 19, W64, false, Kind::Flags, Some(Set::CLONE)), // flags
     // set_robust_list
-    a(5903, 4, 4, W64, false, Kind::Address, None), // head
+    a(5934, 4, 4, W64, false, Kind::Address, None), // head
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     // get_robust_list
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(5924, 4, 13, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // head
-    a(5938, 3, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // len
+    a(5955, 4, 13, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // head
+    a(5969, 3, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(8) }, None), // len
     // splice
-    a(5957, 5, 5, W32, true, Kind::Fd, None), // fd_in
-    a(5963, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_in
-    a(5970, 6, 6, W32, true, Kind::Fd, None), // fd_out
-    a(5977, 7, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_out
+    a(5988, 5, 5, W32, true, Kind::Fd, None), // fd_in
+    a(5994, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_in
+    a(6001, 6, 6, W32, true, Kind::Fd, None), // fd_out
+    a(6008, 7, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_out
     a(1216, 3, 8, W64, false, Kind::Size, None), // len
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SPLICE)), // flags
     // tee
-    a(5989, 5, 10, W32, true, Kind::Fd, None), // fd_in
-    a(6000, 6, 12, W32, true, Kind::Fd, None), // fd_out
+    a(6020, 5, 10, W32, true, Kind::Fd, None), // fd_in
+    a(6031, 6, 12, W32, true, Kind::Fd, None), // fd_out
     a(1216, 3, 8, W64, false, Kind::Size, None), // len
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SPLICE)), // flags
     // sync_file_range
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(171, 6, 10, W64, true, Kind::Offset, None), // offset
-    a(6029, 6, 10, W64, true, Kind::Offset, None), // nbytes
+    a(6060, 6, 10, W64, true, Kind::Offset, None), // nbytes
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SYNC_FILE_RANGE)), // flags
     // vmsplice
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(6049, 3, 8, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
-    a(6058, 7, 7, W64, false, Kind::Int, None), // nr_segs
+    a(6080, 3, 8, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
+    a(6089, 7, 7, W64, false, Kind::Int, None), // nr_segs
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SPLICE)), // flags
     // move_pages
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6077, 5, 14, W64, false, Kind::Int, None), // count
-    a(6092, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 8 } }, None), // pages
-    a(6098, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 4 } }, None), // nodes
+    a(6108, 5, 14, W64, false, Kind::Int, None), // count
+    a(6123, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 8 } }, None), // pages
+    a(6129, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 4 } }, None), // nodes
     a(1556, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 1, size: 4 } }, None), // status
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::MPOLMF)), // flags
     // utimensat
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
-    a(4942, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
+    a(4973, 5, 12, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // times
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // epoll_pwait
-    a(4897, 4, 4, W32, true, Kind::Fd, None), // epfd
-    a(4310, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
-    a(4902, 9, 9, W32, true, Kind::Int, None), // maxevents
+    a(4928, 4, 4, W32, true, Kind::Fd, None), // epfd
+    a(4341, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
+    a(4933, 9, 9, W32, true, Kind::Int, None), // maxevents
     a(143, 7, 7, W32, true, Kind::Int, None), // timeout
-    a(5823, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // sigmask
+    a(5854, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // sigmask
     a(316, 10, 10, W64, false, Kind::Size, None), // sigsetsize
     // signalfd
-    a(6135, 2, 6, W32, true, Kind::Fd, None), // fd
-    a(6142, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // mask
-    a(6157, 10, 19, W64, false, Kind::Size, None), // sigsetsize
+    a(6166, 2, 6, W32, true, Kind::Fd, None), // fd
+    a(6173, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // mask
+    a(6188, 10, 19, W64, false, Kind::Size, None), // sigsetsize
     // timerfd_create
-    a(4581, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::TFD)), // flags
     // eventfd
-    a(6200, 7, 13, W32, false, Kind::Int, None), // initval
+    a(6231, 7, 13, W32, false, Kind::Int, None), // initval
     // fallocate
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(58, 4, 4, W32, true, Kind::Flags, Some(Set::FALLOC)), // mode
     a(171, 6, 10, W64, true, Kind::Offset, None), // offset
     a(199, 3, 3, W64, true, Kind::Offset, None), // len
     // timerfd_settime
-    a(6135, 2, 6, W32, true, Kind::Fd, None), // fd
+    a(6166, 2, 6, W32, true, Kind::Fd, None), // fd
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::TFDSET)), // flags
-    a(6240, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // new_value
-    a(6255, 9, 14, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // old_value
+    a(6271, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(32) }, None), // new_value
+    a(6286, 9, 14, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // old_value
     // timerfd_gettime
-    a(6135, 2, 6, W32, true, Kind::Fd, None), // fd
-    a(6286, 10, 15, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // curr_value
+    a(6166, 2, 6, W32, true, Kind::Fd, None), // fd
+    a(6317, 10, 15, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(32) }, None), // curr_value
     // accept4
     a(1068, 2, 9, W32, true, Kind::Fd, None), // fd
     a(1108, 4, 19, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // addr
     a(1128, 7, 21, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // addrlen
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::SOCK)), // flags
     // signalfd4
-    a(6135, 2, 6, W32, true, Kind::Fd, None), // fd
-    a(6142, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // mask
-    a(6157, 10, 19, W64, false, Kind::Size, None), // sigsetsize
+    a(6166, 2, 6, W32, true, Kind::Fd, None), // fd
+    a(6173, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // mask
+    a(6188, 10, 19, W64, false, Kind::Size, None), // sigsetsize
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::SFD)), // flags
     // eventfd2
-    a(6200, 7, 13, W32, false, Kind::Int, None), // initval
+    a(6231, 7, 13, W32, false, Kind::Int, None), // initval
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::EFD)), // flags
     // epoll_create1
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::EPOLLFLAGS)), // flags
@@ -1465,134 +1465,134 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(483, 3, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
     a(491, 6, 11, W64, false, Kind::Int, None), // iovcnt
-    a(6375, 6, 12, W64, true, Kind::Offset, None), // offset
-    a(6388, 5, 5, W64, false, Kind::Unused, None), // pos_h
+    a(6406, 6, 12, W64, true, Kind::Offset, None), // offset
+    a(6419, 5, 5, W64, false, Kind::Unused, None), // pos_h
     // pwritev
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(483, 3, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
     a(491, 6, 11, W64, false, Kind::Int, None), // iovcnt
-    a(6375, 6, 12, W64, true, Kind::Offset, None), // offset
-    a(6388, 5, 5, W64, false, Kind::Unused, None), // pos_h
+    a(6406, 6, 12, W64, true, Kind::Offset, None), // offset
+    a(6419, 5, 5, W64, false, Kind::Unused, None), // pos_h
     // rt_tgsigqueueinfo
     a(2762, 4, 4, W32, true, Kind::Pid, None), // tgid
-    a(4068, 3, 7, W32, true, Kind::Pid, None), // tid
+    a(4099, 3, 7, W32, true, Kind::Pid, None), // tid
     a(289, 3, 3, W32, true, Kind::Signal, Some(Set::SIG)), // sig
     a(2719, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(128) }, None), // info
     // perf_event_open
-    a(6436, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // attr
+    a(6467, 4, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // attr
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6451, 3, 3, W32, true, Kind::Int, None), // cpu
-    a(6455, 8, 8, W32, true, Kind::Fd, None), // group_fd
+    a(6482, 3, 3, W32, true, Kind::Int, None), // cpu
+    a(6486, 8, 8, W32, true, Kind::Fd, None), // group_fd
     a(52, 5, 5, W64, false, Kind::Flags, Some(Set::PERF)), // flags
     // recvmmsg
     a(1068, 2, 9, W32, true, Kind::Fd, None), // fd
-    a(6473, 6, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Items { arg: 2, size: 64 } }, None), // msgvec
+    a(6504, 6, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Items { arg: 2, size: 64 } }, None), // msgvec
     a(498, 4, 4, W32, false, Kind::Int, None), // vlen
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MSG)), // flags
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(16) }, None), // timeout
     // fanotify_init
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FANINIT)), // flags
-    a(6499, 13, 13, W32, false, Kind::Flags, Some(Set::OPEN)), // event_f_flags
+    a(6530, 13, 13, W32, false, Kind::Flags, Some(Set::OPEN)), // event_f_flags
     // fanotify_mark
-    a(6527, 11, 11, W32, true, Kind::Fd, None), // fanotify_fd
+    a(6558, 11, 11, W32, true, Kind::Fd, None), // fanotify_fd
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FANMARK)), // flags
     a(2111, 4, 4, W64, false, Kind::Flags, Some(Set::FAN)), // mask
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     // prlimit64
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
     a(2156, 8, 8, W32, false, Kind::Choice, Some(Set::RLIMIT)), // resource
-    a(6557, 9, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // new_limit
-    a(6576, 9, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // old_limit
+    a(6588, 9, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // new_limit
+    a(6607, 9, 18, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(16) }, None), // old_limit
     // name_to_handle_at
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
-    a(6613, 4, 18, W64, false, Kind::Path, None), // path
-    a(6632, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // handle
-    a(6639, 8, 15, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // mount_id
-    a(5633, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(6644, 4, 18, W64, false, Kind::Path, None), // path
+    a(6663, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // handle
+    a(6670, 8, 15, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // mount_id
+    a(5664, 5, 10, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // open_by_handle_at
-    a(6673, 8, 19, W32, true, Kind::Fd, Some(Set::ATFD)), // mount_fd
-    a(6632, 6, 6, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // handle
+    a(6704, 8, 19, W32, true, Kind::Fd, Some(Set::ATFD)), // mount_fd
+    a(6663, 6, 6, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // handle
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::OPEN)), // flags
     // clock_adjtime
-    a(6707, 6, 26, W32, true, Kind::Choice, Some(Set::CLOCK)), // clk_id
-    a(6734, 3, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(208) }, None), // buf
+    a(6738, 6, 26, W32, true, Kind::Choice, Some(Set::CLOCK)), // clk_id
+    a(6765, 3, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(208) }, None), // buf
     // syncfs
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     // sendmmsg
     a(1068, 2, 9, W32, true, Kind::Fd, None), // fd
-    a(6473, 6, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Items { arg: 2, size: 64 } }, None), // msgvec
+    a(6504, 6, 11, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Items { arg: 2, size: 64 } }, None), // msgvec
     a(498, 4, 4, W32, false, Kind::Int, None), // vlen
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MSG)), // flags
     // setns
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(6764, 6, 12, W32, true, Kind::Flags, Some(Set::CLONE)), // nstype
+    a(6795, 6, 12, W32, true, Kind::Flags, Some(Set::CLONE)), // nstype
     // getcpu
-    a(6784, 3, 8, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // cpu
-    a(6793, 4, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // node
-    a(6804, 6, 6, W64, false, Kind::Unused, None), // tcache
+    a(6815, 3, 8, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // cpu
+    a(6824, 4, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(4) }, None), // node
+    a(6835, 6, 6, W64, false, Kind::Unused, None), // tcache
     // process_vm_readv
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6828, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // local_iov
-    a(6843, 7, 7, W64, false, Kind::Int, None), // liovcnt
-    a(6851, 10, 15, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 4, size: 16 } }, None), // remote_iov
-    a(6867, 7, 7, W64, false, Kind::Int, None), // riovcnt
+    a(6859, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // local_iov
+    a(6874, 7, 7, W64, false, Kind::Int, None), // liovcnt
+    a(6882, 10, 15, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 4, size: 16 } }, None), // remote_iov
+    a(6898, 7, 7, W64, false, Kind::Int, None), // riovcnt
     a(52, 5, 5, W64, false, Kind::Int, None), // flags
     // process_vm_writev
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6828, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // local_iov
-    a(6843, 7, 7, W64, false, Kind::Int, None), // liovcnt
-    a(6851, 10, 15, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 4, size: 16 } }, None), // remote_iov
-    a(6867, 7, 7, W64, false, Kind::Int, None), // riovcnt
+    a(6859, 9, 14, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // local_iov
+    a(6874, 7, 7, W64, false, Kind::Int, None), // liovcnt
+    a(6882, 10, 15, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 4, size: 16 } }, None), // remote_iov
+    a(6898, 7, 7, W64, false, Kind::Int, None), // riovcnt
     a(52, 5, 5, W64, false, Kind::Int, None), // flags
     // kcmp
-    a(6898, 4, 4, W32, true, Kind::Pid, None), // pid1
-    a(6903, 4, 4, W32, true, Kind::Pid, None), // pid2
+    a(6929, 4, 4, W32, true, Kind::Pid, None), // pid1
+    a(6934, 4, 4, W32, true, Kind::Pid, None), // pid2
     a(1046, 4, 4, W32, true, Kind::Choice, Some(Set::KCMP)), // type
-    a(6908, 4, 4, W64, false, Kind::Int, None), // idx1
-    a(6913, 4, 4, W64, false, Kind::Int, None), // idx2
+    a(6939, 4, 4, W64, false, Kind::Int, None), // idx1
+    a(6944, 4, 4, W64, false, Kind::Int, None), // idx2
     // finit_module
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(3734, 6, 25, W64, false, Kind::Str, None), // params
+    a(3765, 6, 25, W64, false, Kind::Str, None), // params
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::MODULE)), // flags
     // sched_setattr
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6945, 4, 10, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // attr
+    a(6976, 4, 10, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // attr
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // sched_getattr
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
-    a(6945, 4, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // attr
-    a(6970, 4, 10, W32, false, Kind::Size, None), // size
+    a(6976, 4, 10, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // attr
+    a(7001, 4, 10, W32, false, Kind::Size, None), // size
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // renameat2
-    a(5701, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
+    a(5732, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // olddirfd
     a(1924, 7, 15, W64, false, Kind::Path, None), // oldpath
-    a(5717, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
+    a(5748, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // newdirfd
     a(1940, 7, 15, W64, false, Kind::Path, None), // newpath
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::RENAME)), // flags
     // seccomp
     a(1813, 9, 12, W32, false, Kind::Choice, Some(Set::SECCOMP)), // operation
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SECCOMPF)), // flags
-    a(6999, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // args
+    a(7030, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // args
     // getrandom
     a(1207, 3, 8, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(1) }, None), // buf
-    a(7020, 5, 16, W64, false, Kind::Size, None), // count
+    a(7051, 5, 16, W64, false, Kind::Size, None), // count
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::GRND)), // flags
     // memfd_create
-    a(7050, 4, 10, W64, false, Kind::Str, None), // name
+    a(7081, 4, 10, W64, false, Kind::Str, None), // name
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MFD)), // flags
     // kexec_file_load
-    a(7077, 9, 9, W32, true, Kind::Fd, None), // kernel_fd
-    a(7087, 9, 9, W32, true, Kind::Fd, None), // initrd_fd
-    a(7097, 11, 11, W64, false, Kind::Int, None), // cmdline_len
-    a(7109, 7, 19, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // cmdline
+    a(7108, 9, 9, W32, true, Kind::Fd, None), // kernel_fd
+    a(7118, 9, 9, W32, true, Kind::Fd, None), // initrd_fd
+    a(7128, 11, 11, W64, false, Kind::Int, None), // cmdline_len
+    a(7140, 7, 19, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // cmdline
     a(52, 5, 5, W64, false, Kind::Flags, Some(Set::KEXECFILE)), // flags
     // bpf
     a(408, 3, 3, W32, true, Kind::Choice, Some(Set::BPF)), // cmd
-    a(6945, 4, 10, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Arg(2) }, None), // attr
+    a(6976, 4, 10, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Arg(2) }, None), // attr
     a(773, 4, 4, W32, false, Kind::Size, None), // size
     // execveat
-    a(7142, 5, 8, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(7173, 5, 8, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(1541, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // argv
     a(1546, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // envp
@@ -1602,238 +1602,238 @@ pub(super) const ARGS: &[ArgRow] = &[
     // membarrier
     a(408, 3, 3, W32, true, Kind::Choice, Some(Set::MEMBARRIER)), // cmd
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MEMBARRIERF)), // flags
-    a(7174, 6, 6, W32, true, Kind::Int, None), // cpu_id
+    a(7205, 6, 6, W32, true, Kind::Int, None), // cpu_id
     // mlock2
     a(235, 4, 10, W64, false, Kind::Address, None), // addr
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::MLOCK)), // flags
     // copy_file_range
-    a(5957, 5, 5, W32, true, Kind::Fd, None), // fd_in
-    a(5963, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_in
-    a(5970, 6, 6, W32, true, Kind::Fd, None), // fd_out
-    a(5977, 7, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_out
+    a(5988, 5, 5, W32, true, Kind::Fd, None), // fd_in
+    a(5994, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_in
+    a(6001, 6, 6, W32, true, Kind::Fd, None), // fd_out
+    a(6008, 7, 7, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(8) }, None), // off_out
     a(1216, 3, 8, W64, false, Kind::Size, None), // len
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // preadv2
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(483, 3, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
     a(491, 6, 11, W64, false, Kind::Int, None), // iovcnt
-    a(6375, 6, 12, W64, true, Kind::Offset, None), // offset
-    a(6388, 5, 5, W64, false, Kind::Unused, None), // pos_h
+    a(6406, 6, 12, W64, true, Kind::Offset, None), // offset
+    a(6419, 5, 5, W64, false, Kind::Unused, None), // pos_h
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::RWF)), // flags
     // pwritev2
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(483, 3, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
     a(491, 6, 11, W64, false, Kind::Int, None), // iovcnt
-    a(6375, 6, 12, W64, true, Kind::Offset, None), // offset
-    a(6388, 5, 5, W64, false, Kind::Unused, None), // pos_h
+    a(6406, 6, 12, W64, true, Kind::Offset, None), // offset
+    a(6419, 5, 5, W64, false, Kind::Unused, None), // pos_h
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::RWF)), // flags
     // pkey_mprotect
     a(235, 4, 10, W64, false, Kind::Address, None), // addr
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     a(210, 4, 4, W64, false, Kind::Flags, Some(Set::PROT)), // prot
-    a(7235, 4, 4, W32, true, Kind::Int, None), // pkey
+    a(7266, 4, 4, W32, true, Kind::Int, None), // pkey
     // pkey_alloc
     a(52, 5, 5, W64, false, Kind::Int, None), // flags
-    a(7251, 13, 22, W64, false, Kind::Flags, Some(Set::PKEY)), // access_rights
+    a(7282, 13, 22, W64, false, Kind::Flags, Some(Set::PKEY)), // access_rights
     // pkey_free
-    a(7235, 4, 4, W32, true, Kind::Int, None), // pkey
+    a(7266, 4, 4, W32, true, Kind::Int, None), // pkey
     // statx
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::AT)), // flags
     a(2111, 4, 4, W32, false, Kind::Flags, Some(Set::STATX)), // mask
-    a(7290, 8, 19, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(256) }, None), // statxbuf
+    a(7321, 8, 19, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(256) }, None), // statxbuf
     // io_pgetevents
-    a(4276, 6, 6, W64, false, Kind::Int, None), // ctx_id
-    a(4300, 6, 6, W64, true, Kind::Int, None), // min_nr
-    a(4307, 2, 2, W64, true, Kind::Int, None), // nr
-    a(4310, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 32 } }, None), // events
+    a(4307, 6, 6, W64, false, Kind::Int, None), // ctx_id
+    a(4331, 6, 6, W64, true, Kind::Int, None), // min_nr
+    a(4338, 2, 2, W64, true, Kind::Int, None), // nr
+    a(4341, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 32 } }, None), // events
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // timeout
-    a(7324, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // usig
+    a(7355, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // usig
     // rseq
-    a(7329, 4, 4, W64, false, Kind::Address, None), // rseq
-    a(7334, 8, 8, W32, false, Kind::Size, None), // rseq_len
+    a(7360, 4, 4, W64, false, Kind::Address, None), // rseq
+    a(7365, 8, 8, W32, false, Kind::Size, None), // rseq_len
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::RSEQ)), // flags
     a(289, 3, 3, W32, false, Kind::Int, None), // sig
     // uretprobe
     // uprobe
     // pidfd_send_signal
-    a(7378, 5, 5, W32, true, Kind::Fd, None), // pidfd
+    a(7409, 5, 5, W32, true, Kind::Fd, None), // pidfd
     a(289, 3, 3, W32, true, Kind::Signal, Some(Set::SIG)), // sig
     a(2208, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(128) }, None), // info
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::PIDFDSIGNAL)), // flags
     // io_uring_setup
-    a(7399, 7, 7, W32, false, Kind::Int, None), // entries
-    a(3734, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(120) }, None), // params
+    a(7430, 7, 7, W32, false, Kind::Int, None), // entries
+    a(3765, 6, 6, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(120) }, None), // params
     // io_uring_enter
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(7422, 9, 9, W32, false, Kind::Int, None), // to_submit
-    a(7432, 12, 12, W32, false, Kind::Int, None), // min_complete
+    a(7453, 9, 9, W32, false, Kind::Int, None), // to_submit
+    a(7463, 12, 12, W32, false, Kind::Int, None), // min_complete
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::IORING_ENTER)), // flags
     a(423, 3, 8, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // arg
-    a(7445, 5, 5, W64, false, Kind::Size, None), // argsz
+    a(7476, 5, 5, W64, false, Kind::Size, None), // argsz
     // io_uring_register
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(7469, 6, 6, W32, false, Kind::Choice, Some(Set::IORING_REGISTER)), // opcode
+    a(7500, 6, 6, W32, false, Kind::Choice, Some(Set::IORING_REGISTER)), // opcode
     a(423, 3, 3, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // arg
-    a(7476, 7, 7, W32, false, Kind::Int, None), // nr_args
+    a(7507, 7, 7, W32, false, Kind::Int, None), // nr_args
     // open_tree
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::OPEN_TREE)), // flags
     // move_mount
-    a(7505, 10, 19, W32, true, Kind::Fd, Some(Set::ATFD)), // from_dirfd
-    a(7525, 9, 23, W64, false, Kind::Path, None), // from_path
-    a(7549, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // to_dirfd
-    a(7565, 7, 19, W64, false, Kind::Path, None), // to_path
+    a(7536, 10, 19, W32, true, Kind::Fd, Some(Set::ATFD)), // from_dirfd
+    a(7556, 9, 23, W64, false, Kind::Path, None), // from_path
+    a(7580, 8, 15, W32, true, Kind::Fd, Some(Set::ATFD)), // to_dirfd
+    a(7596, 7, 19, W64, false, Kind::Path, None), // to_path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::MOVE_MOUNT)), // flags
     // fsopen
-    a(7592, 6, 14, W64, false, Kind::Str, None), // fsname
+    a(7623, 6, 14, W64, false, Kind::Str, None), // fsname
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FSOPEN)), // flags
     // fsconfig
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(408, 3, 3, W32, false, Kind::Choice, Some(Set::FSCONFIG)), // cmd
     a(769, 3, 3, W64, false, Kind::Str, None), // key
     a(911, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // value
-    a(7616, 3, 3, W32, true, Kind::Int, None), // aux
+    a(7647, 3, 3, W32, true, Kind::Int, None), // aux
     // fsmount
-    a(7628, 5, 8, W32, true, Kind::Fd, None), // fs_fd
+    a(7659, 5, 8, W32, true, Kind::Fd, None), // fs_fd
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FSMOUNT)), // flags
-    a(7637, 10, 10, W32, false, Kind::Flags, Some(Set::MOUNT_ATTR)), // attr_flags
+    a(7668, 10, 10, W32, false, Kind::Flags, Some(Set::MOUNT_ATTR)), // attr_flags
     // fspick
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FSPICK)), // flags
     // pidfd_open
     a(1580, 3, 3, W32, true, Kind::Pid, None), // pid
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::PIDFD)), // flags
     // clone3
-    a(7673, 7, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // cl_args
+    a(7704, 7, 18, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // cl_args
     a(773, 4, 4, W64, false, Kind::Size, None), // size
     // close_range
-    a(7704, 5, 8, W32, true, Kind::Fd, None), // first
-    a(7713, 4, 11, W32, true, Kind::Fd, None), // last
+    a(7735, 5, 8, W32, true, Kind::Fd, None), // first
+    a(7744, 4, 11, W32, true, Kind::Fd, None), // last
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::CLOSE_RANGE)), // flags
     // openat2
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(354, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(3) }, None), // how
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
     // pidfd_getfd
-    a(7378, 5, 5, W32, true, Kind::Fd, None), // pidfd
-    a(7745, 8, 11, W32, true, Kind::Fd, None), // targetfd
+    a(7409, 5, 5, W32, true, Kind::Fd, None), // pidfd
+    a(7776, 8, 11, W32, true, Kind::Fd, None), // targetfd
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // faccessat2
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, true, Kind::Flags, Some(Set::ACCESS)), // mode
     a(52, 5, 5, W32, true, Kind::Flags, Some(Set::AT)), // flags
     // process_madvise
-    a(7378, 5, 5, W32, true, Kind::Fd, None), // pidfd
+    a(7409, 5, 5, W32, true, Kind::Fd, None), // pidfd
     a(483, 3, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 2, size: 16 } }, None), // iov
     a(498, 4, 4, W64, false, Kind::Size, None), // vlen
     a(746, 6, 15, W32, true, Kind::Choice, Some(Set::MADV)), // advice
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // epoll_pwait2
-    a(4897, 4, 4, W32, true, Kind::Fd, None), // epfd
-    a(4310, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
-    a(4902, 9, 9, W32, true, Kind::Int, None), // maxevents
+    a(4928, 4, 4, W32, true, Kind::Fd, None), // epfd
+    a(4341, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 12 } }, None), // events
+    a(4933, 9, 9, W32, true, Kind::Int, None), // maxevents
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // timeout
-    a(5823, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // sigmask
+    a(5854, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // sigmask
     a(316, 10, 10, W64, false, Kind::Size, None), // sigsetsize
     // mount_setattr
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::AT)), // flags
-    a(6945, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // attr
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
+    a(6976, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // attr
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
     // quotactl_fd
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
     a(823, 3, 6, W32, false, Kind::Choice, Some(Set::QUOTA)), // cmd
-    a(3853, 2, 2, W32, false, Kind::Int, None), // id
+    a(3884, 2, 2, W32, false, Kind::Int, None), // id
     a(194, 4, 4, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Unknown }, None), // addr
     // landlock_create_ruleset
-    a(5064, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // attr
+    a(5095, 4, 4, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(1) }, None), // attr
     a(773, 4, 4, W64, false, Kind::Size, None), // size
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::LANDLOCK_CREATE)), // flags
     // landlock_add_rule
-    a(7865, 10, 10, W32, true, Kind::Fd, None), // ruleset_fd
-    a(7876, 9, 9, W32, true, Kind::Choice, Some(Set::LANDLOCK_RULE)), // rule_type
-    a(7886, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // rule_attr
+    a(7896, 10, 10, W32, true, Kind::Fd, None), // ruleset_fd
+    a(7907, 9, 9, W32, true, Kind::Choice, Some(Set::LANDLOCK_RULE)), // rule_type
+    a(7917, 9, 9, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // rule_attr
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // landlock_restrict_self
-    a(7865, 10, 10, W32, true, Kind::Fd, None), // ruleset_fd
+    a(7896, 10, 10, W32, true, Kind::Fd, None), // ruleset_fd
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::LANDLOCK_RESTRICT)), // flags
     // memfd_secret
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::OPEN)), // flags
     // process_mrelease
-    a(7378, 5, 5, W32, true, Kind::Fd, None), // pidfd
+    a(7409, 5, 5, W32, true, Kind::Fd, None), // pidfd
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // futex_waitv
-    a(7961, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 24 } }, None), // waiters
-    a(7969, 10, 10, W32, false, Kind::Int, None), // nr_futexes
+    a(7992, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Items { arg: 1, size: 24 } }, None), // waiters
+    a(8000, 10, 10, W32, false, Kind::Int, None), // nr_futexes
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // timeout
-    a(4581, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     // set_mempolicy_home_node
     a(235, 4, 10, W64, false, Kind::Address, None), // addr
     a(199, 3, 3, W64, false, Kind::Size, None), // len
-    a(8004, 9, 9, W64, false, Kind::Int, None), // home_node
+    a(8035, 9, 9, W64, false, Kind::Int, None), // home_node
     a(52, 5, 5, W64, false, Kind::Int, None), // flags
     // cachestat
     a(5, 2, 2, W32, true, Kind::Fd, None), // fd
-    a(8024, 5, 17, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // range
-    a(8042, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(40) }, None), // cstat
+    a(8055, 5, 17, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // range
+    a(8073, 5, 5, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Fixed(40) }, None), // cstat
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // fchmodat2
-    a(5598, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 9, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 22, W64, false, Kind::Path, None), // path
     a(58, 4, 4, W32, false, Kind::Mode, Some(Set::S)), // mode
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::AT)), // flags
     // map_shadow_stack
     a(194, 4, 4, W64, false, Kind::Address, None), // addr
-    a(8075, 4, 8, W64, false, Kind::Size, None), // size
+    a(8106, 4, 8, W64, false, Kind::Size, None), // size
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::SHADOW_STACK)), // flags
     // futex_wake
-    a(4092, 5, 5, W64, false, Kind::Address, None), // uaddr
+    a(4123, 5, 5, W64, false, Kind::Address, None), // uaddr
     a(2111, 4, 4, W64, false, Kind::Int, None), // mask
-    a(4307, 2, 2, W32, true, Kind::Int, None), // nr
+    a(4338, 2, 2, W32, true, Kind::Int, None), // nr
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FUTEX2)), // flags
     // futex_wait
-    a(4092, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // uaddr
-    a(4110, 3, 3, W64, false, Kind::Int, None), // val
+    a(4123, 5, 5, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // uaddr
+    a(4141, 3, 3, W64, false, Kind::Int, None), // val
     a(2111, 4, 4, W64, false, Kind::Int, None), // mask
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::FUTEX2)), // flags
     a(143, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(16) }, None), // timeout
-    a(4581, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
+    a(4612, 7, 7, W32, true, Kind::Choice, Some(Set::CLOCK)), // clockid
     // futex_requeue
-    a(7961, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(48) }, None), // waiters
+    a(7992, 7, 7, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Fixed(48) }, None), // waiters
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
-    a(8120, 7, 7, W32, true, Kind::Int, None), // nr_wake
-    a(8128, 10, 10, W32, true, Kind::Int, None), // nr_requeue
+    a(8151, 7, 7, W32, true, Kind::Int, None), // nr_wake
+    a(8159, 10, 10, W32, true, Kind::Int, None), // nr_requeue
     // statmount
     a(877, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // req
     a(8, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(2) }, None), // buf
-    a(3824, 7, 7, W64, false, Kind::Size, None), // bufsize
+    a(3855, 7, 7, W64, false, Kind::Size, None), // bufsize
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // listmount
     a(877, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // req
-    a(8159, 7, 7, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 8 } }, None), // mnt_ids
-    a(8167, 10, 10, W64, false, Kind::Size, None), // nr_mnt_ids
+    a(8190, 7, 7, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 8 } }, None), // mnt_ids
+    a(8198, 10, 10, W64, false, Kind::Size, None), // nr_mnt_ids
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::LISTMOUNT)), // flags
     // lsm_get_self_attr
-    a(5064, 4, 4, W32, false, Kind::Choice, Some(Set::LSM_ATTR)), // attr
-    a(4283, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // ctx
+    a(5095, 4, 4, W32, false, Kind::Choice, Some(Set::LSM_ATTR)), // attr
+    a(4314, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // ctx
     a(773, 4, 4, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // size
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::LSM_FLAG)), // flags
     // lsm_set_self_attr
-    a(5064, 4, 4, W32, false, Kind::Choice, Some(Set::LSM_ATTR)), // attr
-    a(4283, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // ctx
+    a(5095, 4, 4, W32, false, Kind::Choice, Some(Set::LSM_ATTR)), // attr
+    a(4314, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(2) }, None), // ctx
     a(773, 4, 4, W32, false, Kind::Size, None), // size
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // lsm_list_modules
-    a(8231, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // ids
+    a(8262, 3, 3, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Unknown }, None), // ids
     a(773, 4, 4, W64, false, Kind::Ptr { dir: Dir::InOut, len: Len::Fixed(4) }, None), // size
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // mseal
@@ -1841,52 +1841,52 @@ pub(super) const ARGS: &[ArgRow] = &[
     a(199, 3, 3, W64, false, Kind::Size, None), // len
     a(52, 5, 5, W64, false, Kind::Int, None), // flags
     // setxattrat
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
-    a(6999, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // args
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
+    a(7030, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // args
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
     // getxattrat
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
-    a(6999, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // args
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
+    a(7030, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(5) }, None), // args
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
     // listxattrat
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     a(2400, 4, 4, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(4) }, None), // list
     a(773, 4, 4, W64, false, Kind::Size, None), // size
     // removexattrat
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     a(1656, 4, 4, W64, false, Kind::Str, None), // name
     // open_tree_attr
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
     a(52, 5, 5, W32, false, Kind::Flags, Some(Set::OPEN_TREE)), // flags
-    a(6945, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // attr
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
+    a(6976, 4, 10, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(4) }, None), // attr
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
     // file_getattr
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8332, 4, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(3) }, None), // attr
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8363, 4, 11, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Arg(3) }, None), // attr
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     // file_setattr
-    a(5598, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
+    a(5629, 5, 5, W32, true, Kind::Fd, Some(Set::ATFD)), // dirfd
     a(29, 4, 13, W64, false, Kind::Path, None), // path
-    a(8332, 4, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(3) }, None), // attr
-    a(6970, 4, 10, W64, false, Kind::Size, None), // size
-    a(8252, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
+    a(8363, 4, 11, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Arg(3) }, None), // attr
+    a(7001, 4, 10, W64, false, Kind::Size, None), // size
+    a(8283, 8, 14, W32, false, Kind::Flags, Some(Set::AT)), // at_flags
     // listns
     a(877, 3, 3, W64, false, Kind::Ptr { dir: Dir::In, len: Len::Unknown }, None), // req
-    a(8364, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 8 } }, None), // ns_ids
-    a(8371, 9, 9, W64, false, Kind::Size, None), // nr_ns_ids
+    a(8395, 6, 6, W64, false, Kind::Ptr { dir: Dir::Out, len: Len::Items { arg: 2, size: 8 } }, None), // ns_ids
+    a(8402, 9, 9, W64, false, Kind::Size, None), // nr_ns_ids
     a(52, 5, 5, W32, false, Kind::Int, None), // flags
     // rseq_slice_yield
 ];
@@ -1929,28 +1929,28 @@ pub(super) const TEXT: &str = "\
     setpriority prio niceval sched_setparam param sched_getparam sched_setscheduler policy \
     sched_getscheduler sched_get_priority_max sched_get_priority_min sched_rr_get_interval tp \
     interval mlock munlock mlockall munlockall vhangup modify_ldt func ptr bytecount pivot_root \
-    new_root put_old _sysctl sysctl args prctl option op arg3 arg4 arg5 arch_prctl code op option \
-    addr arg2 adjtimex buf txc_p setrlimit chroot sync acct path filename name settimeofday mount \
-    source dev_name target dir_name fstype filesystemtype type flags mountflags umount2 umount \
-    target path name swapon path specialfile flags swapflags swap_flags swapoff reboot magic \
-    magic1 magic2 sethostname setdomainname iopl ioperm from num turn_on create_module \
-    init_module image module_image umod params param_values uargs delete_module name name_user \
-    get_kernel_syms table query_module bufsize ret quotactl special id nfsservctl resp getpmsg \
-    putpmsg afs_syscall tuxcall security gettid readahead setxattr lsetxattr fsetxattr getxattr \
-    lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr \
-    tkill tid pid time tloc futex uaddr op futex_op val timeout utime uaddr2 val3 \
-    sched_setaffinity len cpusetsize mask user_mask_ptr sched_getaffinity set_thread_area u_info \
-    io_setup nr_events ctx_idp ctxp io_destroy ctx_id ctx io_getevents min_nr nr events io_submit \
-    iocbpp io_cancel iocb result get_thread_area lookup_dcookie cookie buf buffer epoll_create \
-    epoll_ctl_old epoll_wait_old remap_file_pages pgoff getdents64 set_tid_address tidptr \
-    restart_syscall semtimedop fadvise64 fadvise64_64 posix_fadvise timer_create clockid \
-    which_clock sevp timer_event_spec timerid created_timer_id timer_settime timerid timer_id \
-    new_value new_setting old_value old_setting timer_gettime curr_value setting timer_getoverrun \
-    timer_delete clock_settime clock_gettime clock_getres res tp clock_nanosleep request rqtp \
-    remain rmtp exit_group epoll_wait epfd maxevents epoll_ctl event tgkill utimes times utimes \
-    vserver mbind nodemask nmask maxnode set_mempolicy get_mempolicy mode policy mq_open name \
-    u_name oflag flags attr u_attr mq_unlink mq_timedsend mqdes msg_ptr u_msg_ptr msg_len \
-    msg_prio abs_timeout u_abs_timeout mq_timedreceive msg_prio u_msg_prio mq_notify sevp \
+    new_root put_old _sysctl sysctl args prctl option op second arg2 third arg3 fourth arg4 fifth \
+    arg5 arch_prctl code op option addr arg2 adjtimex buf txc_p setrlimit chroot sync acct path \
+    filename name settimeofday mount source dev_name target dir_name fstype filesystemtype type \
+    flags mountflags umount2 umount target path name swapon path specialfile flags swapflags \
+    swap_flags swapoff reboot magic magic1 magic2 sethostname setdomainname iopl ioperm from num \
+    turn_on create_module init_module image module_image umod params param_values uargs \
+    delete_module name name_user get_kernel_syms table query_module bufsize ret quotactl special \
+    id nfsservctl resp getpmsg putpmsg afs_syscall tuxcall security gettid readahead setxattr \
+    lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr \
+    lremovexattr fremovexattr tkill tid pid time tloc futex uaddr op futex_op val timeout utime \
+    uaddr2 val3 sched_setaffinity len cpusetsize mask user_mask_ptr sched_getaffinity \
+    set_thread_area u_info io_setup nr_events ctx_idp ctxp io_destroy ctx_id ctx io_getevents \
+    min_nr nr events io_submit iocbpp io_cancel iocb result get_thread_area lookup_dcookie cookie \
+    buf buffer epoll_create epoll_ctl_old epoll_wait_old remap_file_pages pgoff getdents64 \
+    set_tid_address tidptr restart_syscall semtimedop fadvise64 fadvise64_64 posix_fadvise \
+    timer_create clockid which_clock sevp timer_event_spec timerid created_timer_id timer_settime \
+    timerid timer_id new_value new_setting old_value old_setting timer_gettime curr_value setting \
+    timer_getoverrun timer_delete clock_settime clock_gettime clock_getres res tp clock_nanosleep \
+    request rqtp remain rmtp exit_group epoll_wait epfd maxevents epoll_ctl event tgkill utimes \
+    times utimes vserver mbind nodemask nmask maxnode set_mempolicy get_mempolicy mode policy \
+    mq_open name u_name oflag flags attr u_attr mq_unlink mq_timedsend mqdes msg_ptr u_msg_ptr \
+    msg_len msg_prio abs_timeout u_abs_timeout mq_timedreceive msg_prio u_msg_prio mq_notify sevp \
     u_notification mq_getsetattr newattr u_mqstat oldattr u_omqstat kexec_load entry nr_segments \
     segments waitid idtype which id upid infop add_key description payload plen keyring ringid \
     request_key callout_info dest_keyring destringid keyctl operation op option ioprio_set ioprio \

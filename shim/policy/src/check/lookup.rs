@@ -22,6 +22,7 @@ impl Numbers<'_> {
                 let message = text!("the kernel ignores ", quote(arg.name));
                 self.findings.push(Diagnostic::new("W0314", span, message));
             }
+            self.count_from_0(name, span);
             return Ok(Term::Operand(operand));
         }
         if let Some(constant) = self.names.constant(name) {
@@ -43,6 +44,17 @@ impl Numbers<'_> {
         };
         let names = BTreeMap::from([(String::from(name), bits)]);
         Ok(Term::Constant(Number { bits, null: false, names }))
+    }
+
+    /// Warns of a register whose name is another argument's in the manual page.
+    fn count_from_0(&mut self, name: &str, span: Span) {
+        let Some(target) = self.target else { return };
+        let Some(arg) = target.miscounted(name) else { return };
+        let call = quote(&target.name());
+        let message =
+            text!("registers count from 0: this is not what the manual of ", call, " means");
+        let help = text!("if that is meant, its name is ", quote(arg.name));
+        self.findings.push(Diagnostic::new("W0315", span, message).help(help));
     }
 
     /// The value of a constant of the kernel; `None` if there is no such constant.

@@ -83,29 +83,22 @@ impl Target {
         name_of(self.nr)
     }
 
-    /// Index of the argument that `name` means.
+    /// Index of the argument or register that `name` means.
     pub(super) fn index(&self, name: &str) -> Option<u8> {
-        match self.call.and_then(|call| call.arg(name)) {
-            Some((index, _)) => u8::try_from(index).ok(),
-            None => self.register(name),
-        }
+        let argument = self.call.and_then(|call| call.arg(name)).map(|(index, _)| index);
+        argument.or_else(|| calls::register(name)).and_then(|index| u8::try_from(index).ok())
     }
 
-    /// Index of the register that `name` means: `arg0` to `arg5`, all 64 bits of it, whatever the kernel
-    /// looks at.
-    fn register(&self, name: &str) -> Option<u8> {
-        let raw = match name.as_bytes() {
-            [b'a', b'r', b'g', digit @ b'0'..=b'5'] => digit.wrapping_sub(b'0'),
-            _ => return None,
-        };
-        // prctl(2) counts its arguments from 1: there, `arg1` could mean either.
-        let counts = |arg: &Arg| arg.is_called("arg2") || arg.is_called("arg3");
-        (raw == 0 || !self.args().iter().any(counts)).then_some(raw)
+    /// prctl(2) and others count their arguments from 1: the argument that they call like the register
+    /// `name`, which is another one.
+    pub(super) fn miscounted(&self, name: &str) -> Option<Arg> {
+        let (index, arg) = self.call?.called(name)?;
+        calls::register(name).is_some_and(|register| register != index).then_some(arg)
     }
 
     fn operand(&self, name: &str) -> Option<Operand> {
         let Some((index, arg)) = self.call.and_then(|call| call.arg(name)) else {
-            if let Some(raw) = self.register(name) {
+            if let Some(raw) = self.index(name) {
                 let value = Value::Argument(raw);
                 return Some(Operand { value, width: Width::W64, signed: false, arg: None });
             }
