@@ -57,6 +57,10 @@ pub const RET_EPERM: u32 = RET_ERRNO | 1;
 pub const RET_EBADF: u32 = RET_ERRNO | 9;
 /// `SECCOMP_RET_TRACE`.
 pub const RET_TRACE: u32 = 0x7ff0_0000;
+/// `SECCOMP_RET_LOG`.
+pub const RET_LOG: u32 = 0x7ffc_0000;
+/// `SECCOMP_RET_USER_NOTIF`.
+pub const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 /// `SECCOMP_RET_KILL_PROCESS`.
 pub const RET_KILL_PROCESS: u32 = 0x8000_0000;
 /// `SECCOMP_RET_KILL_THREAD`.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use ia2_core::blob::{Blob, Cause, Verdict};
 use ia2_core::bpf::{
     ARCH, AUDIT_ARCH_X86_64, IP_HIGH, IP_LOW, Insn, NR, RET_ALLOW, RET_ERRNO, RET_KILL_PROCESS,
-    RET_KILL_THREAD, RET_TRACE, RET_TRAP, argument,
+    RET_KILL_THREAD, RET_LOG, RET_TRACE, RET_TRAP, RET_USER_NOTIF, argument,
 };
 use ia2_core::cbpf::op;
 use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, RAW_AFTER};
@@ -222,6 +222,8 @@ fn filter_action(k: u32, blob: Option<&Blob<'_>>) -> String {
         }
         RET_ERRNO => ActionKind::Errno(data),
         RET_TRACE => ActionKind::Trace(data),
+        RET_LOG => return text!("log"),
+        RET_USER_NOTIF => return text!("notify"),
         _ => return hex(k, 8),
     };
     action_name(action)
@@ -273,4 +275,34 @@ fn hex(number: u32, width: u32) -> String {
 
 fn padding(len: usize, width: usize) -> String {
     core::iter::repeat_n(' ', width.saturating_sub(len)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Machine, listing};
+    use alloc::format;
+    use ia2_core::bpf::Insn;
+    use ia2_core::cbpf::op;
+
+    #[test]
+    fn what_the_kernel_can_be_told_has_names() {
+        // include/uapi/linux/seccomp.h
+        for (value, name) in [
+            (0x8000_0000, "kill_process"),
+            (0x0000_0000, "kill_thread"),
+            (0x0003_0000, "trap"),
+            (0x0003_0007, "trap 7"),
+            (0x0005_000d, "errno EACCES"),
+            (0x0005_0fff, "errno 4095"),
+            (0x7fc0_0000, "notify"),
+            (0x7ff0_0005, "trace 5"),
+            (0x7ffc_0000, "log"),
+            (0x7fff_0000, "allow"),
+            (0x7ffd_0000, "0x7ffd0000"),
+        ] {
+            let ret = Insn { code: op::RET_K, jt: 0, jf: 0, k: value };
+            let text = listing(&[ret], Machine::Kernel(None));
+            assert_eq!(text, format!("   0: return {name}\n"));
+        }
+    }
 }
