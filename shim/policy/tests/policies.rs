@@ -1,10 +1,15 @@
 //! The policies that are always there are right, and mean what they say.
 
 use ia2_core::calls::{self, Ia2Policy, ia2};
+use ia2_core::layout::{GATE, WINDOW_END};
 use ia2_core::verdict::ActionKind;
+use ia2_policy::eval::eval;
 use ia2_policy::policy::{Expr, Policy, Rule};
 use ia2_policy::source::{Memory, POLICIES};
 use ia2_policy::{load, render};
+
+const MAP_FIXED: u64 = 0x10;
+const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
 fn built_in(name: &str) -> (Policy, Vec<String>) {
     let (policy, found, sources) = load(&format!("ia2:{name}"), &mut Memory::new());
@@ -64,6 +69,29 @@ fn nginx_is_the_table_of_ia2() {
         assert_eq!(rule.when, Expr::True, "{}", call.name);
     }
     assert_eq!(rule(&policy, "setuid").map(|rule| rule.then.kind), Some(ActionKind::Allow));
+}
+
+/// An address in the shim's window harms only what insists on it.
+#[test]
+fn a_hint_in_the_window_is_no_attack() {
+    const PRIVATE: u64 = 2;
+    let mmap = calls::by_name("mmap").expect("it is known").nr;
+    for (name, refused) in [("nginx", ActionKind::KillProcess), ("ia2", ActionKind::Errno(13))] {
+        let (policy, _) = built_in(name);
+        let said = |addr: u64, flags: u64| {
+            let args = [addr, 0x1000, 3, PRIVATE | flags, u64::MAX, 0];
+            eval(&policy, mmap, &args, &mut |_| panic!("numbers decide")).action
+        };
+        for inside in [GATE, WINDOW_END - 1, GATE - 0xfff] {
+            assert_eq!(said(inside, 0), ActionKind::Allow, "{name}: {inside:#x}");
+            for fixed in [MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_FIXED | MAP_FIXED_NOREPLACE] {
+                assert_eq!(said(inside, fixed), refused, "{name}: {inside:#x} {fixed:#x}");
+            }
+        }
+        for outside in [0, WINDOW_END] {
+            assert_eq!(said(outside, MAP_FIXED), ActionKind::Allow, "{name}: {outside:#x}");
+        }
+    }
 }
 
 #[test]
