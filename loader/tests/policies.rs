@@ -116,6 +116,62 @@ fn app() -> Folder {
     Folder::new("app").with("app.ia2", APP)
 }
 
+// ---- rules on the command line
+
+#[test]
+fn rules_of_the_command_line_outrank_the_policy_in_every_command() {
+    const RULES: [&str; 3] = ["-e", "read : fd == 8 else errno EIO", "--rule=write : errno EROFS"];
+    let folder = app();
+    fn with<'a>(start: &[&'a str], end: &[&'a str]) -> Vec<&'a str> {
+        [start, &RULES, end].concat()
+    }
+    let text = folder.text(0, &with(&["test", "app.ia2"], &["read(8, _, _)"]));
+    assert_eq!(text, "read(8, _, _): allow, by -e 1:1:1 (its condition holds)\n");
+    let text = folder.text(0, &with(&["test", "app.ia2"], &["write(_, _, _)"]));
+    assert_eq!(text, "write(_, _, _): errno EROFS, by -e 2:1:1\n");
+    // The policy's own tests say what the rules change.
+    let text = folder.text(1, &with(&["test"], &["app.ia2"]));
+    assert!(text.contains("app.ia2:19:1: FAILED: read(8, _, _): allow, by -e 1:1:1 "), "{text}");
+    let text = folder.text(0, &with(&["explain"], &["app.ia2", "read"]));
+    assert!(text.starts_with("-e 1:1:1: home K, level A1: read : fd == 8 else"), "{text}");
+    let text = folder.text(0, &with(&["compile", "--emit", "pfc"], &["app.ia2"]));
+    assert!(text.contains("return errno EROFS") && !text.contains("EPERM (app.ia2:10"), "{text}");
+    assert!(folder.text(0, &with(&["check"], &["app.ia2", "ia2", "base"])).lines().count() >= 3);
+    // A call that is asked about is no test of theirs.
+    let rules = ["test", "base", "-e", "#? getpid() -> allow", "sync()", "--expect", "deny"];
+    let text = folder.text(1, &rules);
+    assert!(text.starts_with("FAILED: sync(): allow, by default: "), "{text}");
+    let (compiled, rules) = (folder.0.join("app.bin"), ["-e", "sync : allow"]);
+    let compiled = compiled.to_str().expect("UTF-8");
+    folder.text(0, &["compile", "app.ia2", "-o", compiled]);
+    let ran = folder.run(&[&["run", "-p", compiled][..], &rules, &["true"]].concat());
+    assert_eq!(ran.status(), 125);
+    assert!(ran.err().contains("rules are for a policy's text"), "{}", ran.err());
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_of_the_command_line_names_it() {
+    let folder = app();
+    let wrong = ["-e", "sync : allow", "-e", "  opennat : allow"];
+    let drawn = "error[E0102]: unknown system call `opennat`\n --> -e 2:1:3\n";
+    for command in ["check", "explain", "compile", "test"] {
+        let ran = folder.run(&[&[command, "app.ia2"][..], &wrong].concat());
+        let text = ran.out() + &ran.err();
+        assert!(text.contains(drawn) && ran.status() > 0, "{command}: {text}");
+    }
+    for policy in [&[][..], &["-p", "app.ia2"], &["-p", "ia2", "-p", "capejail"]] {
+        let ran = folder.run(&[&["run"][..], policy, &wrong, &["echo", "ran"]].concat());
+        assert_eq!((ran.status(), ran.out().as_str()), (125, ""));
+        assert_eq!(ran.err().matches(drawn).count(), 1, "{}", ran.err());
+    }
+    let json = folder.json(1, &["check", "--json", "base", "-e", "read : fdd == 1"]);
+    let first = &json["findings"][0];
+    assert_eq!(
+        (&first["file"], &first["line"], &first["column"]),
+        (&"-e 1".into(), &1.into(), &8.into())
+    );
+}
+
 // ---- check
 
 #[test]

@@ -305,6 +305,37 @@ impl Written {
 
 const OPEN: &str = "policy main version 1\nmode blocklist\ndefault allow\nunknown errno ENOSYS\n";
 
+/// Rules of the command line: what they say holds in children, too, under every policy and under none.
+#[test]
+fn rules_of_the_command_line_are_what_happens() {
+    let script = "mkdir a; sh -c 'mkdir b'; rmdir b";
+    let rules = ["-e", "@file-system : allow", "-e", "mkdir, mkdirat : errno EROFS \"by hand\""];
+    let closed = Written::new(&format!("{OPEN}mkdir, mkdirat : allow rmdir : errno EACCES\n"));
+    let closed = closed.policy();
+    for policies in [&[][..], &["-p", "base"], &["-p", &closed], &["-p", "ia2", "-p", &closed]] {
+        for entry in ENTRIES {
+            let folder = tempfile::tempdir().expect("a folder can be made");
+            let mut ia2 = Command::new(ia2());
+            ia2.arg("run").args(policies).args(rules).args(entry);
+            ia2.args(["--", "sh", "-c", script]).current_dir(folder.path()).env("LC_ALL", "C");
+            let run = run(&mut ia2, LIMIT).expect("it runs");
+            let told = run.error_text();
+            for denied in ["cannot create directory 'a'", "cannot create directory 'b'"] {
+                assert!(told.contains(&format!("{denied}: Read-only file system")), "{told}");
+            }
+            assert!(told.contains("failed to remove 'b': No such file"), "{told}");
+            assert!(told.contains("rule  -e 2:1:1: mkdir, mkdirat : errno EROFS"), "{told}");
+        }
+    }
+    // What is odd about a rule is told, once.
+    let mut ia2 = Command::new(ia2());
+    ia2.args(["run", "-p", "base", "-p", &closed, "-e", "read : fd == 0", "--", "echo", "ran"]);
+    let run = run(&mut ia2, LIMIT).expect("it runs");
+    assert_eq!((run.end, run.text().as_str()), (End::Exit(0), "ran\n"));
+    let told = run.error_text();
+    assert_eq!(told.matches("warning[W0205]").count(), 1, "{told}");
+}
+
 #[test]
 fn a_file_that_others_may_write_is_no_policy() {
     let written = Written::new(OPEN);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::policy::point::Point;
 use crate::policy::space::{Given, Space};
-use crate::policy::{self, draw, words};
+use crate::policy::{self, Rules, draw, words};
 
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
@@ -33,6 +33,8 @@ const EXAMPLES: &str = "Examples:
 pub(crate) struct Arguments {
     /// A file, `-` for standard input, or a name.
     policy: String,
+    #[command(flatten)]
+    rules: Rules,
     /// A call as the policy's unit tests have it; an argument `_` is any.
     #[arg(value_name = "CALL(ARGS)")]
     call: Option<String>,
@@ -66,10 +68,10 @@ struct Judged<'a> {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
     let expect = arguments.expect.as_deref().map(expectation);
     let (loaded, asked) = match &arguments.call {
-        None => (policy::load(&arguments.policy), None),
+        None => (policy::load(&arguments.policy, &arguments.rules), None),
         Some(call) => {
             let expected = expect.as_deref().unwrap_or("allow");
-            match policy::load_with_call(&arguments.policy, call, expected) {
+            match policy::load_with_call(&arguments.policy, &arguments.rules, call, expected) {
                 Ok((loaded, test)) => (loaded, test),
                 Err(why) => {
                     eprintln!("ia2: {why}");

@@ -12,7 +12,7 @@ use ia2_policy::eval::{Cause, Outcome};
 use ia2_policy::policy::Policy;
 use serde_json::{Value, json};
 
-use crate::policy::{self, draw, words};
+use crate::policy::{self, Rules, draw, words};
 
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
@@ -38,6 +38,8 @@ pub(crate) struct Arguments {
     /// Policies: files, `-` for standard input, or names.
     #[arg(required = true, value_name = "POLICY")]
     policies: Vec<String>,
+    #[command(flatten)]
+    rules: Rules,
     /// What is as bad as an error.
     #[arg(long, value_enum, value_name = "WHAT")]
     deny: Option<Deny>,
@@ -74,7 +76,7 @@ impl FromStr for Kernel {
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
     let (mut bad, mut unreadable) = (false, false);
     for given in &arguments.policies {
-        let mut loaded = policy::load(given);
+        let mut loaded = policy::load(given, &arguments.rules);
         let name = &policy::sources::visible(given);
         let compiled = loaded.compile();
         let worst = loaded.findings.iter().map(|one| one.severity).max();

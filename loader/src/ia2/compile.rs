@@ -11,7 +11,7 @@ use ia2_core::blob::Blob;
 use ia2_policy::listing::{Machine, c_array, listing};
 use serde_json::json;
 
-use crate::policy::{self, plain, words};
+use crate::policy::{self, Rules, plain, words};
 
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
@@ -56,6 +56,8 @@ enum Shape {
 pub(crate) struct Arguments {
     /// A file, `-` for standard input, or a name.
     policy: String,
+    #[command(flatten)]
+    rules: Rules,
     /// What to write: a blob, unless the shape is `plain`.
     #[arg(long, value_enum)]
     emit: Option<Emit>,
@@ -82,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
         eprintln!("ia2: not written to a terminal: give -o FILE");
         return Ok(ExitCode::from(2));
     }
-    let mut loaded = policy::load(&arguments.policy);
+    let mut loaded = policy::load(&arguments.policy, &arguments.rules);
     // For `plain` too: what the compiler cannot say, it will not say in another shape.
     let compiled = loaded.compile();
     let (Some(policy), Some(compiled)) = (&loaded.policy, compiled) else {

@@ -17,7 +17,7 @@ use ia2_policy::policy::{Expr, Paths, Policy};
 use serde_json::{Value, json};
 
 use crate::policy::space::{Given, Space, effect};
-use crate::policy::{self, words};
+use crate::policy::{self, Rules, words};
 
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
@@ -80,7 +80,7 @@ struct Open {
 /// Exit status 1 if they differ, 2 if one cannot be used.
 pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
     let names = [&arguments.one, &arguments.other];
-    let loaded = names.map(|name| policy::load(name));
+    let loaded = names.map(|name| policy::load(name, &Rules::default()));
     let schema = arguments.json.then_some("ia2.diff/1");
     let [one, other] = &loaded;
     let (Some(a), Some(b)) = (one.usable(schema, out)?, other.usable(schema, out)?) else {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::policy::home::{self, Part, Weak};
 use crate::policy::space::{Given, Space};
-use crate::policy::{self, Loaded, draw, words};
+use crate::policy::{self, Loaded, Rules, draw, words};
 
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
@@ -49,6 +49,8 @@ pub(crate) struct Arguments {
     /// A file, `-` for standard input, or a name; or the code of a finding.
     #[arg(value_name = "POLICY|CODE")]
     policy: String,
+    #[command(flatten)]
+    rules: Rules,
     /// Only the rule that decides this call.
     #[arg(value_name = "CALL[(ARGS)]")]
     call: Option<String>,
@@ -83,11 +85,13 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     let schema = arguments.json.then_some("ia2.explain/1");
     // A call with arguments, or only a name.
     let (mut loaded, test) = match arguments.call.as_deref().filter(|call| call.contains('(')) {
-        None => (policy::load(&arguments.policy), None),
-        Some(call) => match policy::load_with_call(&arguments.policy, call, "allow") {
-            Ok(found) => found,
-            Err(why) => return wrong(why),
-        },
+        None => (policy::load(&arguments.policy, &arguments.rules), None),
+        Some(call) => {
+            match policy::load_with_call(&arguments.policy, &arguments.rules, call, "allow") {
+                Ok(found) => found,
+                Err(why) => return wrong(why),
+            }
+        }
     };
     let compiled = loaded.compile();
     let Some(policy) = loaded.usable(schema, out)? else { return Ok(ExitCode::from(2)) };

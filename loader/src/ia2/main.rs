@@ -27,6 +27,7 @@ mod stats;
 /// Shown first in the long help.
 const EXAMPLES: &str = "Examples:
   ia2 run -p nginx -- nginx              start a program under a policy
+  ia2 run -e 'socket : errno EACCES' -- make        without a network
   ia2 check app.ia2                      what is wrong with a policy
   ia2 explain app.ia2 openat             who enforces a rule, and against whom
   ia2 test app.ia2 'read(3, _, _)'       what a policy says to a call

@@ -25,6 +25,7 @@ use ia2_core::text::Text;
 use ia2_core::{elf, script};
 use ia2_rt::gate;
 
+use crate::policy::{self, Rules};
 use crate::process;
 
 const REFUSED: u8 = 125;
@@ -57,6 +58,8 @@ pub(crate) struct Arguments {
     /// answer counts.
     #[arg(short, long, value_name = "POLICY")]
     policy: Vec<String>,
+    #[command(flatten)]
+    rules: Rules,
     /// What catches calls that do not come from the gate.
     #[arg(long, value_enum, default_value = "strict")]
     backstop: Backstop,
@@ -282,14 +285,22 @@ fn settings(arguments: &Arguments, layers: &[Vec<u8>]) -> Result<Vec<u8>, Failur
 
 /// The compiled policies.
 fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
-    let compiled = arguments.policy.iter().map(|name| crate::policy::compiled(name));
+    let Arguments { policy: named, rules, .. } = arguments;
+    let default = [policy::BASE_NAME.to_owned()];
+    let names = if named.is_empty() { &default[..] } else { named };
+    let mut warnings = Vec::new();
+    let compiled = names.iter().map(|name| policy::compiled(name, rules, &mut warnings));
     let layers: Result<Vec<_>, _> = compiled.filter_map(Result::transpose).collect();
+    for warning in warnings {
+        eprintln!("{warning}\n");
+    }
+    let option = if named.is_empty() { "-e" } else { "-p" };
     match layers {
         Ok(layers) if layers.len() > MOST_LAYERS => {
             Err(Failure(REFUSED, format!("-p: more than {} policies", MOST_LAYERS)))
         }
         Ok(layers) => Ok(layers),
-        Err(reason) => Err(Failure(REFUSED, format!("-p: {reason}"))),
+        Err(reason) => Err(Failure(REFUSED, format!("{option}: {reason}"))),
     }
 }
 

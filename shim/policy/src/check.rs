@@ -51,7 +51,7 @@ pub(crate) fn check(
     let (rules, calls) = rules.finish(findings)?;
     let header = program.header.as_ref();
     let policy = Policy {
-        name: header.map_or_else(|| "command-line".into(), |header| header.name.text.clone()),
+        name: header.map(|header| header.name.text.clone()).unwrap_or_default(),
         version: header.map_or(1, |header| header.version),
         sources: sources.to_vec(),
         baseline: settings.baseline,

@@ -83,6 +83,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0202", "No included text has a rule for these calls."),
     ("W0203", "The same call twice in one list, perhaps by another name."),
     ("W0204", "All calls that the rule reaches through its sets have rules that name them."),
+    ("W0205", "A rule without `else` gives the `default` where its condition does not hold; where that is `allow`, the rule refuses nothing."),
     ("W0211", "The set has the name of one of systemd's, and hides it."),
     ("W0310", "The condition does not depend on the call."),
     ("W0312", "Another element of the list covers this one."),

@@ -73,4 +73,4 @@ pub mod span;
 pub mod verify;
 mod write;
 
-pub use load::load;
+pub use load::{load, load_with};

@@ -2,7 +2,7 @@
 
 use crate::ast::{File, Header, Item, ItemKind, Test};
 use crate::check;
-use crate::diag::{Diagnostic, Findings, quote};
+use crate::diag::{Diagnostic, Findings, decimal, quote};
 use crate::parse::{self, name_of_table};
 use crate::policy::{Policy, Source};
 use crate::source::{BUILT_IN, COMMAND_LINE, Sources};
@@ -28,14 +28,14 @@ pub(crate) struct Program {
     pub(crate) header: Option<Header>,
     /// All items, an included text's at the place of the `include`.
     pub(crate) items: Vec<Item>,
-    /// The tests of the first text: what others say of themselves need not hold here.
+    /// The tests of the first text and of a command line: what others say of themselves need not hold here.
     pub(crate) tests: Vec<Test>,
     /// Names whose definition was not understood.
     pub(crate) broken: Vec<String>,
     /// Something could not be read: whatever is missing may be there.
     pub(crate) incomplete: bool,
-    /// The first text comes from a command line.
-    pub(crate) command_line: bool,
+    /// The texts that come from a command line.
+    pub(crate) command_line: Vec<u16>,
     /// `(above, below)`: which text includes which, at once or through others. Sorted.
     includes: Vec<(u16, u16)>,
 }
@@ -44,6 +44,11 @@ impl Program {
     /// Whether text `above` includes text `below`.
     pub(crate) fn includes(&self, above: u16, below: u16) -> bool {
         self.includes.binary_search(&(above, below)).is_ok()
+    }
+
+    /// Whether text `file` comes from a command line.
+    pub(crate) fn is_command_line(&self, file: u16) -> bool {
+        self.command_line.contains(&file)
     }
 
     /// Whether there is an `include` in text `file`.
@@ -81,6 +86,16 @@ pub fn load(
     name: &str,
     sources: &mut dyn Sources,
 ) -> (Option<Policy>, Vec<Diagnostic>, Vec<Source>) {
+    load_with(name, &[""; 0], sources)
+}
+
+/// As [`load()`], with rules of a command line: texts that include the policy, and whose rules take calls
+/// from its rules without the word `override`. Their names are [`COMMAND_LINE`] and their number, from 1.
+pub fn load_with(
+    name: &str,
+    rules: &[impl AsRef<str>],
+    sources: &mut dyn Sources,
+) -> (Option<Policy>, Vec<Diagnostic>, Vec<Source>) {
     let mut loader = Loader {
         sources,
         texts: Vec::new(),
@@ -91,6 +106,9 @@ pub fn load(
         findings: Findings::default(),
     };
     loader.first(name);
+    for (text, number) in rules.iter().zip(1u64..) {
+        loader.command_line(text.as_ref(), number);
+    }
     let Loader { texts, mut program, mut findings, .. } = loader;
     program.close();
     let policy = check::check(&program, &texts, &mut findings);
@@ -112,7 +130,6 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn first(&mut self, name: &str) {
-        self.program.command_line = name == COMMAND_LINE;
         let read = match self.sources.read(name, None) {
             Ok(read) => read,
             Err(unreadable) => {
@@ -131,12 +148,29 @@ impl Loader<'_> {
                 let name = name_of_table(&name);
                 let header = Header { span: Span::default(), name, version: 1 };
                 loader.program.header = Some(header);
-            } else if file.header.is_none() && !file.headless && !loader.program.command_line {
+            } else if file.header.is_none() && !file.headless {
                 let start = file.items.first().map_or_else(Span::default, |item| item.span);
                 let span = Span { end: start.start, ..start };
                 let message = "a policy begins with `policy NAME version N`".to_owned();
                 loader.findings.push(Diagnostic::new("E0002", span, message));
             }
+        });
+    }
+
+    /// A text that was given as number `number` of a command line. It outranks the first text as if it
+    /// included it, and stands behind it, so that it can use what is defined there.
+    fn command_line(&mut self, text: &str, number: u64) {
+        let file = u16::try_from(self.texts.len()).unwrap_or(u16::MAX);
+        if self.texts.len() >= MOST {
+            return self.fail(too_many(Span::default()));
+        }
+        self.program.command_line.push(file);
+        self.program.includes.push((file, 0));
+        // No device has this number.
+        let id = u128::from(u64::MAX - 1) << 64 | u128::from(number);
+        let name = text!(COMMAND_LINE, " ", decimal(number));
+        self.text(name, text.to_owned(), id, |loader, file| {
+            loader.program.tests.extend_from_slice(&file.tests);
         });
     }
 

@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 /// In front of the name of a built-in policy.
 pub const BUILT_IN: &str = "ia2:";
 
-/// The name of a text that was given on a command line. It needs no header, and its rules outrank
-/// those of what it includes without the word `override`.
+/// What the texts that were given on a command line are called, with a number behind it:
+/// [`load_with`](crate::load_with).
 pub const COMMAND_LINE: &str = "-e";
 
 /// Reads texts by name.

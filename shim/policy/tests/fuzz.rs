@@ -9,7 +9,7 @@ use ia2_policy::compile::compile;
 use ia2_policy::policy::Policy;
 use ia2_policy::source::{Memory, POLICIES};
 use ia2_policy::verify::verify_call;
-use ia2_policy::{load, render};
+use ia2_policy::{load_with, render};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy, ValueTree};
@@ -21,10 +21,15 @@ use texts::{PARTS, Random, cut, mutate, written};
 
 /// Loads a text and checks what must hold of every answer.
 fn load_anything(text: &str) -> Option<Policy> {
+    load_with_rules(text, &[])
+}
+
+/// The same, with rules of a command line.
+fn load_with_rules(text: &str, rules: &[&str]) -> Option<Policy> {
     let texts = Memory::new()
         .with("t", text)
         .with("a", "read : fd == 0 default errno ENOSYS include \"t\"");
-    let (policy, found, sources) = load("t", &mut texts.clone());
+    let (policy, found, sources) = load_with("t", rules, &mut texts.clone());
     let errors = found.iter().any(|found| found.code.0.starts_with('E'));
     assert_eq!(policy.is_none(), errors, "{found:?}");
     for found in &found {
@@ -94,7 +99,11 @@ fn mutation(texts: &[String], random: &mut Random) {
 
 /// Loads a text and compiles what it means; gives whether that is a policy, and one that can be compiled.
 fn compile_anything(text: &str) -> [bool; 2] {
-    let Some(policy) = load_anything(text) else { return [false, false] };
+    compile_with_rules(text, &[])
+}
+
+fn compile_with_rules(text: &str, rules: &[&str]) -> [bool; 2] {
+    let Some(policy) = load_with_rules(text, rules) else { return [false, false] };
     [true, compile_and_try(&policy, &mut Random::new(text.len() as u64))]
 }
 
@@ -152,6 +161,12 @@ fn round(seed: u64, written: &[String]) -> Count {
         let whole = texts::policy(&mut random);
         count.add(compile_anything(&whole));
         count.add(compile_anything(&mutate(&whole, &mut random)));
+        // What is defined is there already.
+        let other = texts::policy(&mut random);
+        let is_new = |line: &&str| !line.starts_with("const") && !line.starts_with("set");
+        let rules: Vec<&str> = other.lines().filter(is_new).collect();
+        count.add(compile_with_rules(&whole, &[&rules.join("\n")]));
+        count.add(compile_with_rules(&whole, &[&cut(&other, &mut random), &text]));
     }
     // As the types allow, and no text says.
     let policy = common::policy(common::condition()).new_tree(&mut runner).expect("a tree");

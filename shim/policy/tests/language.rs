@@ -3,8 +3,8 @@
 use ia2_core::calls::{self, Version, Width};
 use ia2_core::verdict::{Access, ActionKind, Region};
 use ia2_policy::policy::{Caller, Expected, Expr, Op, Paths, Policy, Rule, Value};
-use ia2_policy::source::{COMMAND_LINE, Memory};
-use ia2_policy::{load, render};
+use ia2_policy::source::Memory;
+use ia2_policy::{load, load_with, render};
 
 const EPERM: ActionKind = ActionKind::Errno(1);
 const ENOSYS: ActionKind = ActionKind::Errno(38);
@@ -360,7 +360,7 @@ fn deny_refuses_as_the_default_does_or_with_eperm() {
 fn both_ways() {
     let policy = policy(
         "read : fd == 0 write : fd == 1 else errno EACCES\n\
-         close : fd == 2 then deny lseek : fd == 3 then trap else allow",
+         close : fd == 2 then deny log lseek : fd == 3 then trap else allow",
     );
     let ways = |call| {
         let rule = rule(&policy, call);
@@ -465,10 +465,54 @@ fn settings_of_the_outermost_text_count() {
 
 #[test]
 fn rules_of_a_command_line() {
-    let texts = Memory::new().with(COMMAND_LINE, "use seed4 read : fd == 9");
-    let (policy, _) = loaded(COMMAND_LINE, texts);
-    assert_eq!(rule(&policy, "read").when, int(0, Op::Eq, 9));
-    assert_eq!(policy.name, "command-line");
+    let app = "policy app version 7 use seed4 override read : fd == 3 exit_group : 1\n\
+        const OWN = 5 set @mine = { @timer } override @timer, write, pipe : errno EACCES\n\
+        #? read(3, _, _) -> allow";
+    let under = |rules: &[&str]| {
+        let mut texts = Memory::new().with("app.ia2", app).with("more.ia2", "getuid : 1");
+        let (policy, found, sources) = load_with("app.ia2", rules, &mut texts);
+        let lines: Vec<_> = found.iter().map(|found| render::line(found, &sources)).collect();
+        (policy, lines)
+    };
+    let rules = [
+        "read : fd == OWN", // outranks the policy and what that includes, and uses its names
+        "@mine : errno ENOSYS", // a call that the policy names as well
+        "timer_create, write : 1", // outranks the set beside it
+        "use capejail include \"more.ia2\" default errno EACCES mode allowlist",
+        "lseek : 1\n#? read(OWN, _, _) -> allow",
+    ];
+    let (policy, lines) = under(&rules);
+    let policy = policy.unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(lines.iter().all(|line| !line.contains("error")), "{lines:#?}");
+    assert_eq!((policy.name.as_str(), policy.version), ("app", 7));
+    assert_eq!(policy.default.kind, EACCES);
+    assert_eq!(rule(&policy, "read").when, int(0, Op::Eq, 5));
+    assert_eq!(rule(&policy, "timer_delete").then.kind, ENOSYS);
+    assert_eq!(rule(&policy, "timer_create").then.kind, ActionKind::Allow);
+    assert_eq!(rule(&policy, "write").then.kind, ActionKind::Allow);
+    assert_eq!(rule(&policy, "pipe").then.kind, EACCES);
+    assert_eq!(rule(&policy, "getuid").then.kind, ActionKind::Allow);
+    assert_eq!(policy.tests.len(), 2);
+    let names: Vec<_> = policy.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!((names[0], names[2], names[5]), ("app.ia2", "-e 1", "-e 4"));
+
+    for (rules, wanted) in [
+        (&["getpid : 1", "  opennat : 1"][..], "-e 2:1:3: error[E0102]: unknown system call"),
+        (&["getpid : 1\nread"], "-e 1:2:5: error[E0010]: expected `:`, found the end"),
+        // Each of them stands for itself.
+        (&["read", ": allow"], "-e 1:1:5: error[E0010]: "),
+        (&["read : 1", "read : fd == 1"], "-e 2:1:1: error[E0201]: `read` has two rules"),
+        (&["exit_group : 0", "read : 1"], "app.ia2:1:1: warning[W0401]: no way to exit"),
+        (&["override sync : 1"], "-e 1:1:10: warning[W0202]: "),
+        (&["include \"none.ia2\""], "-e 1:1:9: error[E0601]: "),
+        (&["read : fd == 0 else errno EPERM then"], "-e 1:1:33: error[E0010]: "),
+        (&["lseek : fd == 0 then deny"], "-e 1:1:9: warning[W0205]: "),
+    ] {
+        let (_, lines) = under(rules);
+        assert!(lines.iter().any(|line| line.starts_with(wanted)), "{rules:?}: {lines:#?}");
+    }
+    let (policy, _) = under(&["getpid : 1"; 300]);
+    assert!(policy.is_none());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `rules` | rules on the command line, beside those of a policy |
 //! | `sources` | where the text of a policy is, and who may have written it |
 //! | `draw` | findings, as rustc draws them and as JSON |
 //! | `words` | actions, outcomes and places in words |
@@ -19,7 +20,7 @@ use ia2_core::blob::Blob;
 use ia2_policy::compile::{Compiled, compile};
 use ia2_policy::diag::{Diagnostic, Severity};
 use ia2_policy::policy::{Policy, Source, UnitTest};
-use ia2_policy::source::BUILT_IN;
+use ia2_policy::source::{BUILT_IN, COMMAND_LINE};
 use ia2_policy::span::Span;
 use serde_json::json;
 
@@ -28,12 +29,14 @@ pub(crate) mod draw;
 pub(crate) mod home;
 pub(crate) mod plain;
 pub(crate) mod point;
+pub(crate) mod rules;
 pub(crate) mod sources;
 pub(crate) mod space;
 pub(crate) mod words;
 pub(crate) mod written;
 
-pub(crate) use sources::Files;
+pub(crate) use rules::Rules;
+pub(crate) use sources::{BASE_NAME, Files};
 
 /// A policy that was read, with what there is to say about it.
 pub(crate) struct Loaded {
@@ -48,17 +51,17 @@ pub(crate) struct Loaded {
 }
 
 /// Reads a policy: one by its name, or a file.
-pub(crate) fn load(name: &str) -> Loaded {
-    read(name, Files::default())
+pub(crate) fn load(name: &str, rules: &Rules) -> Loaded {
+    read(name, rules, Files::default())
 }
 
-fn read(name: &str, mut files: Files) -> Loaded {
+fn read(name: &str, rules: &Rules, mut files: Files) -> Loaded {
     let (full, found) = match sources::find(name) {
         Ok(full) => (full, None),
         Err(why) => (name.to_owned(), Some(why)),
     };
     let (policy, findings, sources) = match found {
-        None => ia2_policy::load(&full, &mut files),
+        None => ia2_policy::load_with(&full, &rules.texts, &mut files),
         Some(why) => {
             let source = Source { name: name.to_owned(), text: String::new() };
             (None, vec![Diagnostic::new("E0601", Span::default(), why)], vec![source])
@@ -74,6 +77,7 @@ fn read(name: &str, mut files: Files) -> Loaded {
 /// The call cannot be one.
 pub(crate) fn load_with_call(
     name: &str,
+    rules: &Rules,
     call: &str,
     expected: &str,
 ) -> Result<(Loaded, Option<UnitTest>), String> {
@@ -83,7 +87,8 @@ pub(crate) fn load_with_call(
         return Err("a call is one line".to_owned());
     }
     let appended = format!("\n#? {line}\n");
-    let mut loaded = read(name, Files { appended: Some(appended.clone()), ..Files::default() });
+    let files = Files { appended: Some(appended.clone()), ..Files::default() };
+    let mut loaded = read(name, rules, files);
     let first = loaded.sources.first_mut();
     let Some(whole) = first.filter(|first| first.text.ends_with(&appended)) else {
         return Ok((loaded, None));
@@ -113,7 +118,9 @@ pub(crate) fn load_with_call(
     }
     let test = loaded.policy.as_mut().and_then(|policy| {
         // A call that need not be known, `?name`, is no test.
-        let mut test = policy.tests.pop_if(|test| test.span.start as usize > base)?;
+        let is_it = |test: &UnitTest| test.span.file == 0 && test.span.start as usize > base;
+        let at = policy.tests.iter().position(is_it)?;
+        let mut test = policy.tests.remove(at);
         move_over(&mut test.span);
         Some(test)
     });
@@ -146,9 +153,24 @@ impl Loaded {
 
     /// The errors, drawn on stderr.
     pub(crate) fn draw_errors(&self) {
-        for one in self.findings.iter().filter(|one| one.severity == Severity::Error) {
-            eprintln!("{}\n", draw::finding(one, &self.sources, draw::is_styled(&io::stderr())));
+        for error in self.drawn(|one| one.severity == Severity::Error) {
+            eprintln!("{error}\n");
         }
+    }
+
+    /// Findings as stderr shows them.
+    fn drawn(&self, wanted: impl Fn(&Diagnostic) -> bool) -> Vec<String> {
+        let wanted = self.findings.iter().filter(|one| wanted(one));
+        let is_styled = draw::is_styled(&io::stderr());
+        wanted.map(|one| draw::finding(one, &self.sources, is_styled)).collect()
+    }
+
+    /// Whether a place is in rules of the command line.
+    fn is_of_rules(&self, span: Span) -> bool {
+        let source = self.sources.get(usize::from(span.file));
+        source.is_some_and(|source| {
+            source.name.strip_prefix(COMMAND_LINE).is_some_and(|rest| rest.starts_with(' '))
+        })
     }
 
     /// The policy, or what is wrong with it: drawn on stderr, and as an object of JSON if that is wanted.
@@ -171,23 +193,31 @@ impl Loaded {
     }
 }
 
-/// The compiled form of a policy; what is wrong with it is said on stderr. `base` has none.
+/// The compiled form of a policy; `base` without rules has none. What is wrong with it is said on stderr;
+/// what is odd about the rules is added to `warnings`.
 ///
 /// # Errors
 /// Why there is none, in a few words.
-pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
+pub(crate) fn compiled(
+    name: &str,
+    rules: &Rules,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Vec<u8>>, String> {
     let full = sources::find(name)?;
-    if full == "ia2:base" {
-        return Ok(None);
+    if rules.texts.is_empty() {
+        if full == BASE_NAME {
+            return Ok(None);
+        }
+        if full.starts_with(BUILT_IN) {
+            let blob = built_in::blob(&full).map(<[u8]>::to_vec);
+            return blob.map(Some).ok_or_else(|| sources::no_policy(name));
+        }
     }
-    if full.starts_with(BUILT_IN) {
-        let blob = built_in::blob(&full).map(<[u8]>::to_vec);
-        return blob.map(Some).ok_or_else(|| sources::no_policy(name));
-    }
-    let mut loaded = read(name, Files::default());
+    let mut loaded = load(name, rules);
     if let Some(bytes) = loaded.compiled {
         return match Blob::parse(&bytes) {
-            Ok(_) => Ok(Some(bytes)),
+            Ok(_) if rules.texts.is_empty() => Ok(Some(bytes)),
+            Ok(_) => Err(format!("{name}: rules are for a policy's text, and this is compiled")),
             Err(damage) => {
                 Err(format!("{name}: not a compiled policy of this version: {damage:?}"))
             }
@@ -196,6 +226,15 @@ pub(crate) fn compiled(name: &str) -> Result<Option<Vec<u8>>, String> {
     let blob = loaded.compile().map(|compiled| compiled.blob);
     if blob.is_none() {
         loaded.draw_errors();
+        return Err(format!("{name}: the policy has errors"));
     }
-    blob.map(Some).ok_or(format!("{name}: the policy has errors"))
+    let is_told =
+        |one: &Diagnostic| one.severity == Severity::Warning && loaded.is_of_rules(one.span);
+    for warning in loaded.drawn(is_told) {
+        // Each policy may say the same of them.
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+    Ok(blob)
 }

@@ -27,6 +27,9 @@ const LONGEST: u64 = 32 << 20;
 const BASE: (&str, &str) =
     ("base", "policy base version 1\nmode blocklist\ndefault allow\nunknown allow\n");
 
+/// Its whole name.
+pub(crate) const BASE_NAME: &str = "ia2:base";
+
 /// The folders of policies, the first one first.
 pub(crate) fn folders() -> Vec<PathBuf> {
     // As the XDG base directory specification has it: a relative one does not count.
@@ -55,7 +58,7 @@ pub(crate) fn installed() -> Vec<(String, PathBuf)> {
     all
 }
 
-/// What [`ia2_policy::load`] calls the policy that is written as `name`.
+/// What [`ia2_policy::load()`] calls the policy that is written as `name`.
 ///
 /// # Errors
 /// There is none, or there are two.

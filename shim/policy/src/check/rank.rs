@@ -1,6 +1,7 @@
 //! Which rule each call has.
 //!
-//! 1. A rule with `override` takes a call from every rule of the texts that its own text includes.
+//! 1. A rule with `override`, or of a command line, takes a call from every rule of the texts that its own
+//!    text includes.
 //! 2. Of what is left, a rule that names a call outranks one that reaches it through a set.
 //! 3. If there are still two, the policy is wrong (E0201). Nothing is joined, and the order of rules
 //!    says nothing.
@@ -87,7 +88,7 @@ pub(super) fn decide<'a>(
 }
 
 fn is_override(item: &Item, rule: &Rule, program: &Program) -> bool {
-    rule.overrides || (program.command_line && item.span.file == 0)
+    rule.overrides || program.is_command_line(item.span.file)
 }
 
 /// Who would decide each call.

@@ -49,6 +49,9 @@ impl<'a> Rules<'a> {
                 let then = then.as_ref().map_or_else(Action::default, meant);
                 let otherwise = otherwise.as_ref();
                 let otherwise = otherwise.map_or_else(|| self.settings.default.clone(), meant);
+                if then == otherwise && !decided.calls.is_empty() {
+                    findings.push(same_either_way(when.span));
+                }
                 self.conditional(decided, when, (then, otherwise), span, findings);
             }
         }
@@ -109,6 +112,13 @@ impl<'a> Rules<'a> {
         all.sort_unstable();
         Some((rules, all))
     }
+}
+
+/// A condition in a blocklist, say, whose `else` was forgotten.
+fn same_either_way(span: Span) -> Diagnostic {
+    let message = "whether this holds or not, the same happens".into();
+    let help = "say what happens if it does not hold: `else errno EPERM`";
+    Diagnostic::new("W0205", span, message).help(help)
 }
 
 /// Complains if the shim has no emulation of one of the calls.
