@@ -89,7 +89,7 @@ install: all
 	install -m 644 $(RELEASE)/libia2shim.a $(DESTDIR)$(PREFIX)/lib
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(wildcard docs/*.md) \
 		scripts/gdb.py $(DESTDIR)$(PREFIX)/share/doc/ia2shim
-	$(RELEASE)/ia2 man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE)/ia2 man $(DESTDIR)$(PREFIX)/share/man
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
 	$(RELEASE)/ia2 completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ia2
 	$(RELEASE)/ia2 completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ia2

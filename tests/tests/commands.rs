@@ -1,10 +1,10 @@
 //! The commands that read policies: what they print, and their exit status.
 
-use ia2_tests::artifacts::ia2;
+use ia2_tests::artifacts::{ia2, workspace};
 use ia2_tests::run::{End, LIMIT, Run, run};
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -182,8 +182,64 @@ fn completions_and_manual_pages_are_written() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let to = folder.path().to_str().expect("it is UTF-8");
     prints(&["man", to], 0, &[]);
-    let pages = fs::read_dir(folder.path()).expect("it can be read").count();
-    assert!(pages >= 14, "{pages}");
+    let pages = |section: &str| {
+        let files = fs::read_dir(folder.path().join(section)).expect("it can be read");
+        files.map(|file| file.expect("a file").path()).collect::<Vec<_>>()
+    };
+    let (commands, formats) = (pages("man1"), pages("man5"));
+    assert!(commands.len() >= 14, "{commands:?}");
+    assert_eq!(formats, [folder.path().join("man5/ia2-policy.5")]);
+    for page in commands.iter().chain(&formats) {
+        assert_ne!(formatted(page).0, "", "{}", page.display());
+    }
+    // What groff has to complain of.
+    let wrong = folder.path().join("wrong.5");
+    fs::write(&wrong, ".TH a 5\n.SH NAME\n\\fBa\n.frobnicate\n").expect("it can be written");
+    assert!(formatted(&wrong).1.contains("frobnicate"));
+}
+
+/// A manual page as a terminal without fonts shows it, and what is wrong with it.
+fn formatted(page: &Path) -> (String, String) {
+    let mut groff = Command::new("groff");
+    // Lines are not broken, nor words.
+    groff.args(["-man", "-ww", "-Tascii", "-P-cbou", "-rLL=2000n", "-rHY=0"]).arg(page);
+    let run = run(&mut groff, LIMIT).expect("groff is installed");
+    assert_eq!(run.end, End::Exit(0), "{}", run.error_text());
+    (run.text(), run.error_text())
+}
+
+/// Each line of code stands in it as it is, and each word of the rest in its order.
+#[test]
+fn the_page_of_the_language_says_what_the_documentation_says() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    prints(&["man", folder.path().to_str().expect("it is UTF-8")], 0, &[]);
+    let (page, wrong) = formatted(&folder.path().join("man5/ia2-policy.5"));
+    assert_eq!(wrong, "");
+    let written = fs::read_to_string(workspace().join("docs/policy.md")).expect("it is there");
+    let (mut is_code, mut prose) = (false, String::new());
+    let mut lines = written.lines().skip(1).peekable();
+    while let Some(line) = lines.next() {
+        // A list has no head.
+        let is_head = lines.peek().is_some_and(|next| next.starts_with("|--"));
+        if line.starts_with("```") {
+            is_code = !is_code;
+        } else if is_code {
+            assert!(page.lines().any(|shown| shown.trim() == line.trim()), "{line}");
+        } else if !is_head && !line.starts_with("|--") {
+            prose += &(line.to_owned() + "\n");
+        }
+    }
+    let words = |text: &str| {
+        let words = text.split(|char: char| !char.is_ascii_alphanumeric());
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut shown = words(&page).into_iter();
+    let wanted = words(&prose);
+    assert!(wanted.len() > 1000, "{} words", wanted.len());
+    for (at, word) in wanted.iter().enumerate() {
+        let before = &wanted[at.saturating_sub(5)..at];
+        assert!(shown.any(|other| other == *word), "{word}, after {before:?}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod list;
 mod pages;
 mod policy;
 mod process;
+mod roff;
 mod run;
 mod sites;
 mod stats;

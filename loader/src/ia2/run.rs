@@ -294,13 +294,13 @@ fn layers(arguments: &Arguments) -> Result<Vec<Vec<u8>>, Failure> {
     for warning in warnings {
         eprintln!("{warning}\n");
     }
-    let option = if named.is_empty() { "-e" } else { "-p" };
     match layers {
         Ok(layers) if layers.len() > MOST_LAYERS => {
             Err(Failure(REFUSED, format!("-p: more than {} policies", MOST_LAYERS)))
         }
         Ok(layers) => Ok(layers),
-        Err(reason) => Err(Failure(REFUSED, format!("{option}: {reason}"))),
+        Err(_) if named.is_empty() => Err(Failure(REFUSED, "-e: the rules have errors".to_owned())),
+        Err(reason) => Err(Failure(REFUSED, format!("-p: {reason}"))),
     }
 }
 
