@@ -345,9 +345,50 @@ pub fn args(nr: u32) -> impl ExactSizeIterator<Item = Arg> + Clone {
 /// The call with this name or alias; `sys_` in front is allowed, as in the kernel.
 #[must_use]
 pub fn by_name(name: &str) -> Option<Call> {
+    named(name).map(Row::call)
+}
+
+/// The number of the call with this name or alias, as [`by_name`].
+#[must_use]
+pub fn number(name: &str) -> Option<u32> {
+    named(name).map(|row| row.nr.into())
+}
+
+fn named(name: &str) -> Option<&'static Row> {
     let name = name.strip_prefix("sys_").unwrap_or(name);
-    let named = CALLS.iter().find(|row| row.is_called(name));
-    named.or_else(|| CALLS.iter().find(|row| row.has_alias(name))).map(Row::call)
+    let (order, starts) = &BY_LENGTH;
+    let range = starts.get(name.len()..name.len().saturating_add(2)).unwrap_or(&[0, 0]);
+    let &[start, end] = range else { return None };
+    let alike = order.get(start.into()..end.into()).unwrap_or(&[]);
+    let mut rows = alike.iter().filter_map(|index| CALLS.get(usize::from(*index)));
+    let found = rows.find(|row| row.is_called(name));
+    found.or_else(|| CALLS.iter().find(|row| row.has_alias(name)))
+}
+
+/// One more than the length of the longest name.
+const LENGTHS: usize = 33;
+
+/// The rows by the length of their names, and where each length starts.
+static BY_LENGTH: ([u16; CALLS.len()], [u16; LENGTHS + 1]) = by_length();
+
+const fn by_length() -> ([u16; CALLS.len()], [u16; LENGTHS + 1]) {
+    let (mut order, mut starts) = ([0; CALLS.len()], [0; LENGTHS + 1]);
+    let (mut len, mut at) = (0, 0);
+    while len < LENGTHS {
+        starts[len] = at as u16;
+        let mut index = 0;
+        while index < CALLS.len() {
+            if CALLS[index].names.len() == len {
+                order[at] = index as u16;
+                at += 1;
+            }
+            index += 1;
+        }
+        len += 1;
+    }
+    starts[LENGTHS] = at as u16;
+    assert!(at == CALLS.len(), "a name is longer");
+    (order, starts)
 }
 
 /// The name or alias of a call that is nearest to a mistyped one.

@@ -50,6 +50,11 @@ impl Names {
         Self { start, name, all }
     }
 
+    /// Length of the name in bytes.
+    pub(crate) const fn len(self) -> usize {
+        self.name as usize
+    }
+
     /// The name itself.
     pub(crate) fn name(self) -> Place {
         Place::new(self.start, self.name.into())

@@ -523,7 +523,7 @@ impl<'a> Parser<'a> {
         let [Selector { kind: SelectorKind::Call(name), span, .. }] = selectors else {
             return self.unexpected("`,` or `:`");
         };
-        if calls::by_name(name).is_some() {
+        if calls::number(name).is_some() {
             let help = text!("a rule is written `", name, " : CONDITION`");
             return self.unexpected_with("`:`", &help);
         }
@@ -640,7 +640,7 @@ mod tests {
     #[test]
     fn words_of_the_language_mean_nothing_else() {
         for word in ITEMS {
-            assert!(calls::by_name(word).is_none(), "{word}");
+            assert!(calls::number(word).is_none(), "{word}");
         }
         let operators = ["has", "subset", "in", "then", "else", "log", "NULL", "_"];
         for call in calls::all() {

@@ -110,7 +110,7 @@ pub(super) fn lint(
 
 impl Lint<'_> {
     fn nr(name: &str) -> Option<u32> {
-        calls::by_name(name).map(|call| call.nr)
+        calls::number(name)
     }
 
     fn rule(&self, nr: u32) -> Option<&Rule> {

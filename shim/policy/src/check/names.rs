@@ -133,8 +133,8 @@ impl Names {
         let one = |nr: u32| Cow::Owned(vec![nr]);
         let span = selector.span;
         let found = match &selector.kind {
-            SelectorKind::Call(name) => match calls::by_name(name) {
-                Some(call) => return one(call.nr),
+            SelectorKind::Call(name) => match calls::number(name) {
+                Some(nr) => return one(nr),
                 None => unknown_call(name, span),
             },
             SelectorKind::Number(number) => {
@@ -220,7 +220,7 @@ pub(super) fn named_twice(selectors: &[Selector], findings: &mut Findings) {
     let mut seen: BTreeMap<u32, Span> = BTreeMap::new();
     for selector in selectors {
         let nr = match &selector.kind {
-            SelectorKind::Call(name) => calls::by_name(name).map(|call| call.nr),
+            SelectorKind::Call(name) => calls::number(name),
             SelectorKind::Number(number) => u32::try_from(*number).ok(),
             SelectorKind::Set(_) => None,
         };

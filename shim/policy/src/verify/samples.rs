@@ -128,18 +128,24 @@ impl Values {
             return calls;
         }
         let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        for round in 0..most {
-            let mut random = [0usize; 6];
-            for slot in &mut random {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                *slot = (state >> 33) as usize;
+        // Each value of each list comes up, with others that it meets by chance: as often as there is room for.
+        let looked_at = || values.of.iter().enumerate().filter(|(_, list)| list.len() > 1);
+        let all = looked_at().fold(0usize, |sum, (_, list)| sum.saturating_add(list.len()));
+        let rounds = most.checked_div(all).unwrap_or(0).max(1);
+        for _ in 0..rounds {
+            for (turn, list) in looked_at() {
+                for value in 0..list.len() {
+                    let mut random = [0usize; 6];
+                    for slot in &mut random {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        *slot = (state >> 33) as usize;
+                    }
+                    calls.push(pick(&|index| match index == turn {
+                        true => value,
+                        false => random.get(index).copied().unwrap_or(0),
+                    }));
+                }
             }
-            // Each value of each list comes up, with others that it meets by chance.
-            let turn = round % 6;
-            calls.push(pick(&|index| match index == turn {
-                true => round / 6,
-                false => random.get(index).copied().unwrap_or(0),
-            }));
         }
         calls
     }
