@@ -19,7 +19,7 @@ use ia2_core::bpf::{Insn, RET_KILL_PROCESS};
 use ia2_core::cbpf::op;
 
 /// A node of a [`Graph`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id(u32);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,6 +49,7 @@ use crate::policy::{Caller, Expr, Paths, Policy};
 use crate::span::Span;
 use crate::text;
 use crate::{verify, write};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::bpf::{
@@ -271,7 +272,7 @@ struct Shim<'a> {
     /// From which number on which node counts.
     parts: Vec<(u32, Id)>,
     /// Of each node that begins a number's code.
-    classes: Vec<(Id, Class)>,
+    classes: BTreeMap<Id, Class>,
 }
 
 impl<'a> Shim<'a> {
@@ -283,7 +284,7 @@ impl<'a> Shim<'a> {
             of_rule: alloc::vec![[None; 2]; policy.rules.len()],
             asks: Vec::new(),
             parts: Vec::new(),
-            classes: Vec::new(),
+            classes: BTreeMap::new(),
         };
         for nr in borders(policy) {
             let id = shim.number(nr);
@@ -400,7 +401,7 @@ impl<'a> Shim<'a> {
     fn class(&mut self, nr: u32) -> Class {
         const UNKNOWN: Class = Class { is_plain: false, is_free: false, is_slow: true };
         let Some(id) = self.part(nr) else { return UNKNOWN };
-        if let Some((_, class)) = self.classes.iter().find(|known| known.0 == id) {
+        if let Some(class) = self.classes.get(&id) {
             return *class;
         }
         let ends = self.coder.graph.ends(id);
@@ -415,7 +416,7 @@ impl<'a> Shim<'a> {
                 || !outcomes().all(is_left_to_kernel)
                 || !outcomes().any(Outcome::is_plain_allow),
         };
-        self.classes.push((id, class));
+        self.classes.insert(id, class);
         class
     }
 

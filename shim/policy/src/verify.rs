@@ -35,8 +35,8 @@ use ia2_core::verdict::ActionKind;
 use number::{ADDRESSES, GATES, Kind, Known, Number, Twins};
 
 /// Calls that are tried for all rules together, about; and for one rule at least and at most.
-const ALL: usize = 6_000;
-const LEAST: usize = 96;
+const ALL: usize = 4_000;
+const LEAST: usize = 64;
 const MOST: usize = 2048;
 /// Calls that are tried with each further number of a rule.
 const FURTHER: usize = 24;
