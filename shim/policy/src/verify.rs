@@ -95,8 +95,16 @@ pub fn verify(policy: &Policy, compiled: &Compiled) -> Result<(), Difference> {
                 held.is_none_or(|held| number.outcome(held).action == ActionKind::Allow)
             };
             let base = calls.iter().find(is_allowed).copied().unwrap_or_default();
-            for args in samples::of_form(form, base) {
-                trial.kernel(&number, &args, number.by_numbers(&args))?;
+            for (index, args) in samples::of_form(form, base).iter().enumerate() {
+                let held = number.by_numbers(args);
+                // That the place counts is seen by the first of them.
+                match index {
+                    0..samples::EVEN => trial.kernel(&number, args, held)?,
+                    _ => trial.gate(&number, args, 1, held)?,
+                }
+                if number.can_be_free {
+                    trial.outside(&number, args, GATES, held)?;
+                }
             }
         }
         match number.rule {

@@ -68,7 +68,7 @@ pub(super) fn of_form(form: &[Insn], base: [u64; 6]) -> Vec<[u64; 6]> {
         }
         args
     };
-    let mut calls: Vec<[u64; 6]> = EVEN.iter().map(|value| [*value; 6]).chain([passes]).collect();
+    let mut calls: Vec<[u64; 6]> = ALIKE.iter().map(|value| [*value; 6]).chain([passes]).collect();
     calls.extend(others.iter().map(|(index, value)| with(&passes, *index, *value)));
     windows.dedup();
     for (addr, len) in windows {
@@ -88,8 +88,10 @@ const STARTS: [u64; 6] =
 const LENGTHS: [u64; 4] = [PAGE, PAGE + 1, (1 << 32) + PAGE, (1 << 32) + PAGE + 1];
 /// Mappings that replace others, and such that do not; and all bits.
 const FLAGS: [u64; 4] = [0x12, 0x1, 0x10_0010, u64::MAX];
-/// The same in all arguments.
-const EVEN: [u64; 4] = [0, u64::MAX, 0xffff_ffff, 1 << 63];
+/// How many of the first calls have the same in all arguments.
+pub(super) const EVEN: usize = 4;
+/// What they have.
+const ALIKE: [u64; EVEN] = [0, u64::MAX, 0xffff_ffff, 1 << 63];
 
 impl Values {
     /// About `most` calls in which each value of each argument comes up.
