@@ -23,12 +23,16 @@ impl Place {
         text.get(start..start.wrapping_add(usize::from(self.len))).unwrap_or("")
     }
 
-    /// Whether it is `wanted`. Of a text of another length nothing is looked at.
+    /// Whether it is `wanted`. Of a text of another length nothing is looked at, and little of one that
+    /// ends otherwise.
     pub(crate) fn is(self, text: &'static str, wanted: &str) -> bool {
-        let start = usize::from(self.start);
         // As bytes, which do not have to be looked at for where characters begin.
-        let found = || text.as_bytes().get(start..start.wrapping_add(wanted.len()));
-        usize::from(self.len) == wanted.len() && found() == Some(wanted.as_bytes())
+        let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+        let start = usize::from(self.start);
+        let last = start.wrapping_add(wanted.len()).wrapping_sub(1);
+        usize::from(self.len) == wanted.len()
+            && (wanted.is_empty() || text.get(last) == wanted.last())
+            && text.get(start..start.wrapping_add(wanted.len())) == Some(wanted)
     }
 }
 
