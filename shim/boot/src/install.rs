@@ -197,6 +197,13 @@ pub(crate) fn table(config: &Config) {
     let _ = sys::mseal(GATE, WINDOW_END - GATE);
 }
 
+/// Seals the shim's own text where the kernel can (mseal(2), Linux 6.10): nobody changes its mapping.
+pub(crate) fn seal_text(text: Option<(u64, u64)>) {
+    if let Some((start, end)) = text {
+        let _ = sys::mseal(start, end - start);
+    }
+}
+
 /// Takes over the signal state: actions, mask, alternate stack. What the program had of held signals
 /// before an exec, only the old image knew.
 pub(crate) fn signals(block: &'static Block, handover: Option<&Handover>) -> Result<(), GiveUp> {

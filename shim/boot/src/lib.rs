@@ -152,6 +152,7 @@ unsafe fn put_under(
     }
     install::state(&config, handover.is_none());
     install::table(&config);
+    install::seal_text(objects.own_text);
     install::signals(block, handover)?;
     install::backstop(&config, block, handover)?;
     drop((config, objects));

@@ -67,6 +67,8 @@ pub(crate) struct Objects {
     pub(crate) mapped: Vec<(u64, u64)>,
     /// Where this code is.
     pub(crate) own: Own,
+    /// Its text, as `(start, end)`, if nothing else is in there.
+    pub(crate) own_text: Option<(u64, u64)>,
 }
 
 const PAGE: usize = 4096;
@@ -106,9 +108,11 @@ pub(crate) fn objects(parts: Option<&'static Parts>) -> Result<Objects, GiveUp> 
         list.push(found);
     }
     let mapped = regions.iter().map(|region| (region.start, region.end)).collect();
-    let path = || regions.iter().find(|region| region.contains(own)).map(|region| region.path);
-    let own = parts.map_or_else(|| Own::File(path().unwrap_or(&[]).to_vec()), Own::Program);
-    Ok(Objects { list, mapped, own })
+    let region = regions.iter().find(|region| region.contains(own));
+    let own_text = region.filter(|_| parts.is_none()).map(|region| (region.start, region.end));
+    let path = || region.map_or(&[][..], |region| region.path).to_vec();
+    let own = parts.map_or_else(|| Own::File(path()), Own::Program);
+    Ok(Objects { list, mapped, own, own_text })
 }
 
 /// All mappings as `(start, end)`, by address.
