@@ -21,9 +21,9 @@ use clap::ValueEnum;
 use ia2_core::handover::{
     CONFIG_FD, Handover, LAYERS, LOADER_FD, MOST_LAYERS, PARTS_AT, WINDOW_AT, next_part,
 };
+use ia2_core::layout::{GATE, PAGE};
 use ia2_core::text::Text;
 use ia2_core::{elf, script};
-use ia2_rt::gate;
 
 use crate::policy::{self, Rules};
 use crate::process;
@@ -126,11 +126,14 @@ fn try_run(arguments: &Arguments) -> Result<core::convert::Infallible, Failure> 
     let layers = layers(arguments)?;
     let settings = settings(arguments, &layers)?;
     let mut loader = loader()?;
+    let gate = gate(&loader).ok_or_else(|| {
+        Failure(REFUSED, "ia2-loader is of another version, or damaged".to_owned())
+    })?;
     let plans = plans();
     process::with_room(LOADER_FD, || {
         process::put(CONFIG_FD, c"ia2-settings", |file| {
             file.write_all(&settings)?;
-            file.write_all_at(gate::blob(), WINDOW_AT)?;
+            file.write_all_at(&gate, WINDOW_AT)?;
             file.write_all_at(&[0], PARTS_AT - 1)?;
             let mut at = PARTS_AT;
             for layer in &layers {
@@ -233,15 +236,28 @@ fn plans() -> Option<File> {
 /// The dynamic linker that a program asks for, as far as that can be read: the loader says what else is
 /// wrong.
 fn interpreter(file: &File, header: &elf::Header) -> Option<PathBuf> {
-    let part = |range: core::ops::Range<u64>| {
-        let len = range.end.checked_sub(range.start).filter(|len| *len <= PART_MAX)?;
-        let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, range.start).ok()?;
-        Some(bytes)
-    };
-    let table = part(header.table.clone())?;
-    let path = part(elf::Table(&table).interpreter()?)?;
+    let table = part(file, header.table.clone())?;
+    let path = part(file, elf::Table(&table).interpreter()?)?;
     Some(PathBuf::from(OsStr::from_bytes(path.strip_suffix(b"\0")?)))
+}
+
+/// The gate, which is a segment of the loader's.
+fn gate(loader: &File) -> Option<Vec<u8>> {
+    let mut head = [0; elf::HEADER_LEN];
+    loader.read_exact_at(&mut head, 0).ok()?;
+    let header = elf::Header::read(&head).ok()?;
+    let table = part(loader, header.table)?;
+    let segment = elf::Table(&table).segments().find(|segment| segment.vaddr == GATE)?;
+    let end = segment.offset.checked_add(segment.filesz.min(PAGE))?;
+    part(loader, segment.offset..end)
+}
+
+/// Bytes of a file, if they are there and few.
+fn part(file: &File, range: core::ops::Range<u64>) -> Option<Vec<u8>> {
+    let len = range.end.checked_sub(range.start).filter(|len| *len <= PART_MAX)?;
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, range.start).ok()?;
+    Some(bytes)
 }
 
 /// The settings, as the loader reads them.

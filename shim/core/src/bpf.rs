@@ -88,10 +88,10 @@ pub const GUARDS: &[Guard] = &[
     (nr::FSTAT, &spares_fd(0)),
     (nr::MMAP, &MAP_SPARES_WINDOW),
     (nr::MPROTECT, &PROTECT_SPARES_WINDOW),
-    (nr::MUNMAP, &spares_window(0, 1)),
+    (nr::MUNMAP, &PAGES_SPARE_WINDOW),
     (nr::IOCTL, &spares_fd(0)),
     (nr::MREMAP, &MOVE_SPARES_WINDOW),
-    (nr::MADVISE, &spares_window(0, 1)),
+    (nr::MADVISE, &PAGES_SPARE_WINDOW),
     (nr::SHMAT, &ATTACH_SPARES_WINDOW),
     (nr::DUP2, &spares_fd(1)),
     (nr::EXECVE, &[ret(RET_EPERM)]),
@@ -100,7 +100,7 @@ pub const GUARDS: &[Guard] = &[
     (nr::NEWFSTATAT, &spares_fd(0)),
     (nr::DUP3, &spares_fd(1)),
     (nr::EXECVEAT, &IS_PINNED),
-    (nr::PKEY_MPROTECT, &spares_window(0, 1)),
+    (nr::PKEY_MPROTECT, &PAGES_SPARE_WINDOW),
     (nr::CLOSE_RANGE, &SPARES_RANGE),
 ];
 
@@ -196,6 +196,19 @@ const fn spares_window(addr: u32, len: u32) -> [Insn; SPARES_WINDOW] {
     ]
 }
 
+/// Instructions of [`pages_spare_window`].
+const PAGES: usize = 3 + SPARES_WINDOW;
+
+/// The same of calls that the kernel refuses if `addr` is not that of a page, with an error of its own.
+const fn pages_spare_window(addr: u32, len: u32) -> [Insn; PAGES] {
+    chain(
+        [load(argument(addr)), insn(op::JSET_K, 0xfff, 0, 1), ret(RET_ALLOW)],
+        spares_window(addr, len),
+    )
+}
+
+const PAGES_SPARE_WINDOW: [Insn; PAGES] = pages_spare_window(0, 1);
+
 /// `first`, and behind it `rest`.
 const fn chain<const A: usize, const B: usize, const N: usize>(
     first: [Insn; A],
@@ -221,7 +234,7 @@ const SHM_REMAP: u32 = 0x4000;
 
 /// A mapping that replaces what is there spares the window, or is the gate's own: all its arguments are
 /// known.
-const MAP_SPARES_WINDOW: [Insn; 22 + SPARES_WINDOW] = chain(
+const MAP_SPARES_WINDOW: [Insn; 22 + PAGES] = chain(
     [
         load(argument(3)),
         insn(op::JSET_K, MAP_FIXED, 0, 1),
@@ -246,10 +259,10 @@ const MAP_SPARES_WINDOW: [Insn; 22 + SPARES_WINDOW] = chain(
         insn(op::JEQ_K, 0, 0, 1),
         ret(RET_ALLOW),
     ],
-    spares_window(0, 1),
+    PAGES_SPARE_WINDOW,
 );
 
-const PROTECT_SPARES_WINDOW: [Insn; 7 + SPARES_WINDOW] = chain(
+const PROTECT_SPARES_WINDOW: [Insn; 7 + PAGES] = chain(
     [
         load(argument(2)),
         insn(op::JEQ_K, PROT_READ, 0, 5),
@@ -259,21 +272,21 @@ const PROTECT_SPARES_WINDOW: [Insn; 7 + SPARES_WINDOW] = chain(
         insn(op::JEQ_K, (TABLE >> 32) as u32, 0, 1),
         ret(RET_ALLOW),
     ],
-    spares_window(0, 1),
+    PAGES_SPARE_WINDOW,
 );
 
 /// Neither what is moved nor where it is moved to.
-const MOVE_SPARES_WINDOW: [Insn; 3 + 2 * SPARES_WINDOW] = chain(
-    replace_allow(spares_window(0, 1)),
-    chain::<3, SPARES_WINDOW, { 3 + SPARES_WINDOW }>(
+const MOVE_SPARES_WINDOW: [Insn; 3 + 2 * PAGES] = chain(
+    replace_allow(PAGES_SPARE_WINDOW),
+    chain::<3, PAGES, { 3 + PAGES }>(
         [load(argument(3)), insn(op::JSET_K, MREMAP_FIXED, 1, 0), ret(RET_ALLOW)],
-        spares_window(4, 2),
+        pages_spare_window(4, 2),
     ),
 );
 
 /// The same, going on where it would allow.
-const fn replace_allow(mut insns: [Insn; SPARES_WINDOW]) -> [Insn; SPARES_WINDOW] {
-    insns[SPARES_WINDOW - 1] = insn(op::JA, 0, 0, 0);
+const fn replace_allow(mut insns: [Insn; PAGES]) -> [Insn; PAGES] {
+    insns[PAGES - 1] = insn(op::JA, 0, 0, 0);
     insns
 }
 
@@ -308,7 +321,7 @@ pub struct Filter {
 
 impl Filter {
     /// Room for the filters built here.
-    pub const MAX: usize = 420;
+    pub const MAX: usize = 450;
 
     const fn new() -> Self {
         Self { insns: [Insn { code: 0, jt: 0, jf: 0, k: 0 }; Self::MAX], len: 0 }
@@ -585,6 +598,13 @@ mod tests {
             assert_eq!(gate(nr::MREMAP, [page, page, len, 3, addr, 0]), of(hit), "{say}");
             assert_eq!(gate(nr::MREMAP, [page, page, len, 1, addr, 0]), RET_ALLOW, "{say}");
         }
+        // The kernel says what is wrong with these.
+        for nr in [nr::MUNMAP, nr::MADVISE, nr::MPROTECT, nr::PKEY_MPROTECT] {
+            assert_eq!(gate(nr, [GATE + 1, page, 5, 0, 0, 0]), RET_ALLOW, "{nr}");
+        }
+        assert_eq!(gate(nr::MMAP, [GATE + 1, page, 5, 0x32, 3, 0]), RET_ALLOW);
+        // But this one rounds the address.
+        assert_eq!(gate(nr::REMAP_FILE_PAGES, [GATE + 1, page, 0, 0, 0, 0]), RET_EPERM);
         assert_eq!(gate(nr::SHMAT, [1, GATE, 0x4000, 0, 0, 0]), RET_EPERM);
         assert_eq!(gate(nr::SHMAT, [1, GATE, 0, 0, 0, 0]), RET_ALLOW);
         assert_eq!(gate(nr::MPROTECT, [TABLE, 8192, 1, 0, 0, 0]), RET_ALLOW);
