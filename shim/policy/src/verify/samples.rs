@@ -74,7 +74,7 @@ pub(super) fn of_form(form: &[Insn], base: [u64; 6]) -> Vec<[u64; 6]> {
     for (addr, len) in windows {
         for start in STARTS {
             for bytes in LENGTHS {
-                let about = with(&with(&passes, addr, start), len, bytes);
+                let about = with(&with(&base, addr, start), len, bytes);
                 calls.extend(FLAGS.map(|flags| with(&about, 3, flags)));
             }
         }
@@ -133,14 +133,13 @@ impl Values {
         // Each value of each list comes up, with others that it meets by chance: as often as there is room for.
         let looked_at = || values.of.iter().enumerate().filter(|(_, list)| list.len() > 1);
         let all = looked_at().fold(0usize, |sum, (_, list)| sum.saturating_add(list.len()));
-        let rounds = most.checked_div(all).unwrap_or(0).max(1);
+        let rounds = most.div_ceil(all.max(1));
         for _ in 0..rounds {
             for (turn, list) in looked_at() {
                 for value in 0..list.len() {
                     let mut random = [0usize; 6];
                     for slot in &mut random {
-                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        *slot = (state >> 33) as usize;
+                        *slot = (next(&mut state) >> 1) as usize;
                     }
                     calls.push(pick(&|index| match index == turn {
                         true => value,
@@ -198,6 +197,14 @@ impl Values {
             }
         }
     }
+}
+
+/// The next number at random (splitmix64, Steele, Lea and Flood 2014).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
 }
 
 /// A constant and its neighbours, also in the other half and with the other sign.
