@@ -53,11 +53,8 @@ __attribute__((noinline)) static void *leak() {
 }
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
-__attribute__((noinline)) static int deep(int n) {
-    volatile char bytes[512];
-    bytes[n & 511] = (char)n;
-    return deep(n + 1) + bytes[(n + 1) & 511];
-}
+// On one line: which instruction meets the end of the stack depends on where the stack begins.
+__attribute__((noinline)) static int deep(int n) { volatile char bytes[512]; bytes[n & 511] = (char)n; return deep(n + 1) + bytes[(n + 1) & 511]; }
 
 static void on_signal(int) { handled = handled + 1; }
 
