@@ -52,7 +52,7 @@ check:
 check-vm:
 	@scripts/deps cc gcc musl-gcc busybox qemu-system-x86_64
 	@$(MAKE) --no-print-directory all
-	$(CARGO) test -p ia2-tests --test c_programs -- ::native
+	$(CARGO) run --quiet -p ia2-tests --bin precompile
 	IA2_ARTIFACTS=$(abspath $(RELEASE)) IA2_TESTS_EMULATED=1 \
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/scripts/vm \
 		$(CARGO) test -p ia2-tests --no-fail-fast $(VM_TESTS:%=--test %)

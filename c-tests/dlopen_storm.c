@@ -17,7 +17,7 @@ static void copy(const char *to) {
 }
 
 static void *storm(void *name) {
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = rounds(ROUNDS); round > 0; round--) {
         void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
         CHECK(library != 0);
         long (*pid)(void) = (long (*)(void))dlsym(library, "library_pid");

@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
     pthread_t thread;
     pthread_create(&thread, 0, executes, 0);
     int more = 0;
-    for (int i = 0; i < 300; i++) {
+    for (int i = rounds(300); i > 0; i--) {
         pid_t child = i % 2 ? fork() : vfork();
         if (!child) {
             execv("/proc/self/exe", again);

@@ -45,6 +45,9 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
     }
 }
 
+/// So many rounds; a tenth where a round that starts programs takes a hundred times longer (tests/README.md).
+static int rounds(int many) { return getenv("IA2_TESTS_EMULATED") ? (many + 9) / 10 : many; }
+
 /// The name of an errno value, so that output reads well.
 static const char *errno_name(int value) {
     switch (value < 0 ? -value : value) {

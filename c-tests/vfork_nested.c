@@ -8,7 +8,7 @@ static volatile int steps;
 
 int main(void) {
     char *const nothing[] = {"nothing", 0}, *const program[] = {"sh", "-c", "exit 5", 0};
-    for (volatile int round = 0; round < 50; round++) {
+    for (volatile int round = rounds(50); round > 0; round--) {
         steps = 0;
         pid_t child = vfork();
         if (child == 0) {
@@ -37,7 +37,7 @@ int main(void) {
         CHECK(waitpid(child, &status, 0) == child && status == (round % 2 ? SIGKILL : SIGTERM));
         CHECK(steps == 6);
     }
-    for (int round = 0; round < 20; round++) {
+    for (int round = rounds(20); round > 0; round--) {
         pid_t pid;
         int status;
         CHECK(posix_spawn(&pid, "/nowhere/nothing", 0, 0, nothing, environ) == ENOENT);

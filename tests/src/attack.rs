@@ -2,9 +2,9 @@
 //!
 //! The form of a head is documented in `tests/attacks/README.md`.
 
-use crate::artifacts::{ia2, loader, shim, workspace};
+use crate::artifacts::{ia2, loader, shim, target, workspace};
 use crate::c_program::compile;
-use crate::run::{End, run};
+use crate::run::{End, output, run};
 use core::fmt::Write as _;
 use core::time::Duration;
 
@@ -216,7 +216,7 @@ pub struct Attack {
     pub twins: Vec<Step>,
     /// What else a reader should know.
     pub notes: Vec<String>,
-    compiled: OnceLock<Result<(), String>>,
+    staged: OnceLock<Result<(), String>>,
 }
 
 impl Attack {
@@ -234,7 +234,7 @@ impl Attack {
             attacks: Vec::new(),
             twins: Vec::new(),
             notes: Vec::new(),
-            compiled: OnceLock::new(),
+            staged: OnceLock::new(),
         };
         for line in text.lines().filter_map(|line| line.strip_prefix("//# ")) {
             let Some((key, value)) = line.split_once(": ") else {
@@ -308,11 +308,21 @@ impl Attack {
         }
     }
 
+    /// The program's file, compiled if it is not there or older than its sources.
+    pub fn compiled(&self) -> Result<PathBuf, String> {
+        let program = target().join("attacks").join(&self.name);
+        compile("gcc", &sources().join(format!("{}.c", self.name)), &program, &[])?;
+        Ok(program)
+    }
+
     /// Runs it in one way and compares what it says with what its head claims.
     pub fn test(&self, stage: &Stage, user: User, way: Way, policy: &str) -> Result<(), String> {
         let program = stage.folder().join(&self.name);
-        let source = sources().join(format!("{}.c", self.name));
-        self.compiled.get_or_init(|| compile("gcc", &source, &program, &[])).clone()?;
+        let staged = self.staged.get_or_init(|| {
+            // By another process: one that is started meanwhile would hold the copy open for writing.
+            output(Command::new("cp").arg(self.compiled()?).arg(&program)).map(|_| ())
+        });
+        staged.clone()?;
         let run = run(&mut stage.command(&program, user, way, policy), LIMIT)
             .map_err(|e| format!("{}: {e}", program.display()))?;
         let text = run.text();

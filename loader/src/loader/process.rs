@@ -4,10 +4,12 @@
 
 use crate::image::Image;
 use crate::stack::Stack;
+use ia2_core::handover::LOADER_FD;
 use ia2_core::text::Text;
 use ia2_rt::sys;
 
 const PR_SET_NAME: u32 = 15;
+const PR_GET_NAME: u32 = 16;
 const PR_SET_MM: u32 = 35;
 const PR_SET_MM_MAP: u64 = 14;
 const EBUSY: i32 = 16;
@@ -79,7 +81,7 @@ pub(crate) fn describe(stack: &Stack, program: &Image, has_interpreter: bool, fd
     }
     let path = stack.argument(0).unwrap_or(&[]);
     let path = match path.strip_prefix(b"/dev/fd/") {
-        Some(number) if !number.contains(&b'/') && sys::names_by_file() => {
+        Some(number) if !number.contains(&b'/') && names_by_file() => {
             let path = path_of(fd, &mut own_path);
             path.strip_suffix(b" (deleted)").unwrap_or(path)
         }
@@ -92,6 +94,17 @@ pub(crate) fn describe(stack: &Stack, program: &Image, has_interpreter: bool, fd
     }
     // Cannot fail: the address is good.
     let _ = sys::prctl(PR_SET_NAME, comm.as_ptr().addr() as u64, 0, 0, 0);
+}
+
+/// Whether the kernel names a program that is executed by descriptor after its file, and not after the
+/// descriptor's number (since 6.14, and in older versions that are still mended): as it named the loader.
+fn names_by_file() -> bool {
+    let mut comm = [0u8; 16];
+    // Cannot fail: the address is good.
+    let _ = sys::prctl(PR_GET_NAME, comm.as_mut_ptr().addr() as u64, 0, 0, 0);
+    let mut number = Text::<16>::new();
+    number.dec(u64::from(LOADER_FD.unsigned_abs())).byte(0);
+    !comm.starts_with(number.as_bytes())
 }
 
 /// The path of the file that is open as `fd`, as far as the kernel tells.

@@ -171,14 +171,14 @@ pub const EXEC: &[Row] = &[
     only(
         nr::FCNTL,
         Form::Keeps,
-        "F_GETFD, F_SETFD",
-        "the program's descriptor stays open over exec",
+        "F_GETFD, F_SETFD, F_SETLEASE, F_SETSIG of SIGURG",
+        "the program's descriptor stays open over exec; whether somebody writes its file",
     ),
     only(nr::PERSONALITY, Form::AsksPersonality, "the question", "whether addresses are random"),
     only(
         nr::PRCTL,
         Form::Describes,
-        "PR_SET_MM_MAP, PR_SET_NAME, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS",
+        "PR_SET_MM_MAP, PR_SET_NAME, PR_GET_NAME, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS",
         "what others are told about the new program",
     ),
     only(nr::UNSHARE, Form::Unshares, "CLONE_FILES", "exec parts descriptors that are shared"),
@@ -245,6 +245,7 @@ const PROTECTS: [Insn; 4] =
     [load(argument(2)), insn(op::JSET_K, !PROT, 1, 0), ret(RET_ALLOW), ret(NOT_OWN)];
 
 const PR_SET_NAME: u32 = 15;
+const PR_GET_NAME: u32 = 16;
 const PR_GET_SECCOMP: u32 = 21;
 const PR_SET_MM: u32 = 35;
 const PR_SET_MM_MAP: u32 = 14;
@@ -252,11 +253,12 @@ const PR_GET_NO_NEW_PRIVS: u32 = 39;
 
 const ASKS_FILTERS: [Insn; 5] = either(0, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS);
 
-const DESCRIBES: [Insn; 9] = [
+const DESCRIBES: [Insn; 10] = [
     load(argument(0)),
-    insn(op::JEQ_K, PR_GET_SECCOMP, 5, 0),
-    insn(op::JEQ_K, PR_GET_NO_NEW_PRIVS, 4, 0),
-    insn(op::JEQ_K, PR_SET_NAME, 3, 0),
+    insn(op::JEQ_K, PR_GET_SECCOMP, 6, 0),
+    insn(op::JEQ_K, PR_GET_NO_NEW_PRIVS, 5, 0),
+    insn(op::JEQ_K, PR_SET_NAME, 4, 0),
+    insn(op::JEQ_K, PR_GET_NAME, 3, 0),
     insn(op::JEQ_K, PR_SET_MM, 0, 3),
     load(argument(1)),
     insn(op::JEQ_K, PR_SET_MM_MAP, 0, 1),
@@ -304,7 +306,20 @@ const NO_FLAGS: [Insn; 4] = exactly(1, 0);
 const MOVES: [Insn; 4] = exactly(3, 3);
 const F_GETFD: u32 = 1;
 const F_SETFD: u32 = 2;
-const KEEPS: [Insn; 5] = either(1, F_GETFD, F_SETFD);
+const F_SETSIG: u32 = 10;
+const F_SETLEASE: u32 = 1024;
+const SIGURG: u32 = 23;
+const KEEPS: [Insn; 9] = [
+    load(argument(1)),
+    insn(op::JEQ_K, F_GETFD, 5, 0),
+    insn(op::JEQ_K, F_SETFD, 4, 0),
+    insn(op::JEQ_K, F_SETLEASE, 3, 0),
+    insn(op::JEQ_K, F_SETSIG, 0, 3),
+    load(argument(2)),
+    insn(op::JEQ_K, SIGURG, 0, 1),
+    ret(RET_ALLOW),
+    ret(NOT_OWN),
+];
 const ASKS_PERSONALITY: [Insn; 4] = exactly(0, u32::MAX);
 const CLONE_FILES: u32 = 0x400;
 const UNSHARES: [Insn; 4] = exactly(0, CLONE_FILES);
@@ -407,6 +422,7 @@ mod tests {
             (nr::PRCTL, false, [39, 0, 0, 0, 0, 0], true),
             (nr::PRCTL, false, [15, 0, 0, 0, 0, 0], false),
             (nr::PRCTL, true, [15, 0, 0, 0, 0, 0], true),
+            (nr::PRCTL, true, [16, 0, 0, 0, 0, 0], true),
             (nr::PRCTL, true, [35, 14, 0, 0, 0, 0], true),
             (nr::PRCTL, true, [35, 1, 0, 0, 0, 0], false),
             (nr::PRCTL, true, [4, 1, 0, 0, 0, 0], false),
@@ -427,7 +443,10 @@ mod tests {
             (nr::MREMAP, true, [0x1000, 4096, 4096, 3, 0x2000, 0], true),
             (nr::MREMAP, true, [0x1000, 0, 4096, 1, 0, 0], false),
             (nr::FCNTL, true, [3, 2, 0, 0, 0, 0], true),
+            (nr::FCNTL, true, [3, 1024, 0, 0, 0, 0], true),
+            (nr::FCNTL, true, [3, 10, 23, 0, 0, 0], true),
             (nr::FCNTL, true, [3, 10, 31, 0, 0, 0], false),
+            (nr::FCNTL, true, [3, 8, 1, 0, 0, 0], false),
             (nr::PERSONALITY, true, [0xffff_ffff, 0, 0, 0, 0, 0], true),
             (nr::PERSONALITY, true, [0x40_0000, 0, 0, 0, 0, 0], false),
             (nr::UNSHARE, true, [0x400, 0, 0, 0, 0, 0], true),

@@ -217,6 +217,7 @@ pub mod errno {
     pub const ENODEV: i32 = 19;
     pub const ENOTDIR: i32 = 20;
     pub const EINVAL: i32 = 22;
+    pub const ETXTBSY: i32 = 26;
     pub const ENOSPC: i32 = 28;
     pub const ENAMETOOLONG: i32 = 36;
     pub const ENOSYS: i32 = 38;

@@ -11,7 +11,8 @@
 //! 1. every signal but the faults is blocked, for the mask survives exec as well; a signal that came
 //!    before is handled first, and the call made again;
 //! 2. the program is opened, and the kernel is asked whether it could be executed
-//!    (`AT_EXECVE_CHECK`, Linux 6.14; before that its type and permissions are looked at);
+//!    (`AT_EXECVE_CHECK`, Linux 6.14; before that its type and permissions are looked at, and whether
+//!    somebody writes it);
 //! 3. its first bytes say what it is: a script leads to its interpreter, with the arguments that
 //!    fs/binfmt_script.c makes; an ELF program must be one that can be mapped, and the interpreter it
 //!    names one that can be executed;

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "system calls")]
 
-use crate::abi::{SigAction, SigInfo};
+use crate::abi::{SigAction, SigInfo, errno};
 use crate::gate;
 use core::arch::asm;
 use ia2_core::sigset::{AltStack, SigSet};
@@ -353,7 +353,7 @@ pub fn copy_own(to: u64, from: u64, len: usize) -> Result<(), i32> {
     let (local, remote) = ([to, len as u64], [from, len as u64]);
     let (local, remote) = ((&raw const local).addr(), (&raw const remote).addr());
     let copied = check(call!(__NR_process_vm_readv, getpid(), local, 1, remote, 1, 0))?;
-    if copied == len as u64 { Ok(()) } else { Err(crate::abi::errno::EFAULT) }
+    if copied == len as u64 { Ok(()) } else { Err(errno::EFAULT) }
 }
 
 /// memfd_create(2) of a file that may be sealed, and executed, and that exec closes.
@@ -392,7 +392,7 @@ pub fn copy_file(from: i32, to: i32, len: u64) -> Result<(), i32> {
     let mut left = len;
     while left != 0 {
         match check(call!(__NR_sendfile, to, from, 0, left))? {
-            0 => return Err(crate::abi::errno::EIO),
+            0 => return Err(errno::EIO),
             copied => left = left.saturating_sub(copied),
         }
     }
@@ -427,38 +427,43 @@ pub fn open_at(folder: i32, path: u64, flags: u32) -> Result<i32, i32> {
 }
 
 /// Whether the file could be executed by its descriptor: asks the kernel (`AT_EXECVE_CHECK`, Linux
-/// 6.14), or, where it does not know, looks at type and permissions.
+/// 6.14), or, where it does not know, looks at type, permissions, and who writes it.
 ///
 /// # Errors
 /// What an exec would give, before anything is read of the file.
 pub fn may_execute(fd: i32) -> Result<(), i32> {
+    const AT_EXECVE_CHECK: u32 = 0x10000;
     const FORMAT: u32 = 0o170_000;
     const REGULAR: u32 = 0o100_000;
     const X_OK: u32 = 1;
     let empty = c"".as_ptr().addr();
-    match execve_check(fd) {
-        Err(crate::abi::errno::EINVAL) => {}
-        result => return result,
-    }
-    if stat(fd)?.st_mode & FORMAT != REGULAR {
-        return Err(crate::abi::errno::EACCES);
-    }
-    let flags = k::AT_EMPTY_PATH | k::AT_EACCESS;
-    check(call!(__NR_faccessat2, fd, empty, X_OK, flags)).map(|_| ())
-}
-
-fn execve_check(fd: i32) -> Result<(), i32> {
-    const AT_EXECVE_CHECK: u32 = 0x10000;
-    let empty = c"".as_ptr().addr();
     let list = [empty as u64, 0];
     let flags = k::AT_EMPTY_PATH | AT_EXECVE_CHECK;
-    check(call!(__NR_execveat, i64::from(fd), empty, list.as_ptr().addr(), 0, flags)).map(|_| ())
+    match check(call!(__NR_execveat, i64::from(fd), empty, list.as_ptr().addr(), 0, flags)) {
+        Err(errno::EINVAL) => {}
+        result => return result.map(|_| ()),
+    }
+    if stat(fd)?.st_mode & FORMAT != REGULAR {
+        return Err(errno::EACCES);
+    }
+    let flags = k::AT_EMPTY_PATH | k::AT_EACCESS;
+    check(call!(__NR_faccessat2, fd, empty, X_OK, flags))?;
+    if is_being_written(fd) { Err(errno::ETXTBSY) } else { Ok(()) }
 }
 
-/// Whether the kernel names a program that is executed by descriptor after its file (since 6.14, as
-/// `AT_EXECVE_CHECK`), and not after the descriptor's number.
-pub fn names_by_file() -> bool {
-    execve_check(-1) != Err(crate::abi::errno::EINVAL)
+/// Whether somebody has the file open for writing: then the kernel gives no lease for reading. Without the
+/// capability CAP_LEASE it gives none for files of other users either, and nothing is known of those.
+fn is_being_written(fd: i32) -> bool {
+    // Whoever opens the file for writing while there is a lease has the kernel send a signal; one
+    // that does nothing unless the program handles it, instead of SIGIO.
+    if check(call!(__NR_fcntl, fd, k::F_SETSIG, k::SIGURG)).is_err() {
+        return false;
+    }
+    let lease = check(call!(__NR_fcntl, fd, k::F_SETLEASE, k::F_RDLCK));
+    if lease.is_ok() {
+        let _ = check(call!(__NR_fcntl, fd, k::F_SETLEASE, k::F_UNLCK));
+    }
+    lease == Err(errno::EAGAIN)
 }
 
 /// Whether exec closes the descriptor.
@@ -610,7 +615,7 @@ pub fn end_of_file(fd: i32) -> Result<u64, i32> {
 /// As the call; EIO if less is written.
 pub fn pwrite(fd: i32, bytes: &[u8], offset: u64) -> Result<(), i32> {
     let done = check(call!(__NR_pwrite64, fd, bytes.as_ptr().addr(), bytes.len(), offset))?;
-    if done == bytes.len() as u64 { Ok(()) } else { Err(crate::abi::errno::EIO) }
+    if done == bytes.len() as u64 { Ok(()) } else { Err(errno::EIO) }
 }
 
 /// nanosleep(2) of less than a second; a signal may cut it short.
