@@ -30,7 +30,7 @@ static long open_in_ring(long unused) {
 
 static const Asked others[] = {
     {"enter", EBADF, SYS_io_uring_enter, {-1, 1, 0, 0, 0, 0}},
-    {"register", EINVAL, SYS_io_uring_register, {-1, 1, 0, 0, 0, 0}},
+    {"register", EOPNOTSUPP, SYS_io_uring_register, {1, 1, 0, 0, 0, 0}},
 };
 
 static long epoll(long unused) { return epoll_create1(0) < 0 ? -errno : 0; }

@@ -27,6 +27,7 @@
 //# attack: DONTFORK = A2 EPERM
 //# attack: WIPEONFORK = A2 EPERM
 //# attack: GUARD_INSTALL = A2 EPERM
+//# without MADV_GUARD_INSTALL: GUARD_INSTALL = unknown EINVAL
 //# twin: an own page
 //# twin: a hint at it
 #include "attack.h"

@@ -8,7 +8,8 @@
 //# needs: PKU
 //# attack: a store to the block = open: needs PKU: the shim's data is as writable to the program as to the shim
 //# attack: the kernel writes to the block = open: as a store
-//# attack: the shim's code is protected anew [mseal] = A2 EPERM
+//# attack: the shim's code is protected anew = A2 EPERM
+//# without mseal: the shim's code is protected anew = open: its text cannot be sealed
 //# attack: the vDSO is unmapped = open: it is not sealed; the shim does not use it
 //# attack: gs is turned elsewhere = open: WRGSBASE is no call; the gate uses gs to find the block
 //# attack: gs is set by arch_prctl = A1 EPERM

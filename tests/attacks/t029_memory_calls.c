@@ -6,6 +6,7 @@
 //# policy: ia2
 //# users: root, unprivileged
 //# attack: process_madvise of oneself = A2 EPERM
+//# without PIDFD_SELF: process_madvise of oneself = unknown EBADF
 //# attack: remap_file_pages = A2 EPERM
 //# attack: shmget = A2 EPERM
 //# attack: shmat = A2 EPERM

@@ -33,10 +33,10 @@ static long by_library(long unused) {
     if (!__rseq_size) return -ENOSYS;
     struct rseq *area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
     static struct rseq_cs sequence __attribute__((aligned(32)));
-    tick_every_us(2000);
     handle(SIGALRM, SIG_IGN, 0);
+    tick_every_us(2000);
     for (long try = 0; try < 20; try++) {
-        long left = 100000000, sent = 0;
+        long left = rounds(100000000), sent = 0;
         asm volatile("lea 1f(%%rip), %%rax\n mov %%rax, 8(%2)\n"
                      "lea 2f(%%rip), %%rcx\n sub %%rax, %%rcx\n mov %%rcx, 16(%2)\n"
                      "lea 3f(%%rip), %%rax\n mov %%rax, 24(%2)\n"

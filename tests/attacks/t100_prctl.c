@@ -12,6 +12,7 @@
 //# attack: CAP_AMBIENT = A2 EPERM
 //# attack: SET_SPECULATION_CTRL = A2 EPERM
 //# attack: SET_MEMORY_MERGE = A2 EPERM
+//# without PR_SET_MEMORY_MERGE: SET_MEMORY_MERGE = unknown EINVAL
 //# attack: SET_PTRACER = A2 EPERM
 //# attack: SET_KEEPCAPS = A2 EPERM
 //# attack: CAPBSET_DROP [root] = A2 EPERM
@@ -35,7 +36,8 @@ static const Asked calls[] = {
     {"CAP_AMBIENT", 0, SYS_prctl, {PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0}},
     {"SET_SPECULATION_CTRL", EINVAL, SYS_prctl, {PR_SET_SPECULATION_CTRL, 0, 0, 0, 1}},
     {"SET_MEMORY_MERGE", 0, SYS_prctl, {67, 0, 0, 0, 0}},
-    {"SET_PTRACER", EINVAL, SYS_prctl, {0x59616d61, 1}},
+    // Nobody: Yama, if the kernel has it, says so.
+    {"SET_PTRACER", EINVAL, SYS_prctl, {0x59616d61, 0x7fffffff}},
     {"SET_KEEPCAPS", 0, SYS_prctl, {PR_SET_KEEPCAPS, 0}},
     {"CAPBSET_DROP", EINVAL, SYS_prctl, {PR_CAPBSET_DROP, 9999}},
     {"SET_DUMPABLE", 0, SYS_prctl, {PR_SET_DUMPABLE, 1}},

@@ -4,6 +4,7 @@
 
 use crate::artifacts::{ia2, loader, shim, target, workspace};
 use crate::c_program::compile;
+use crate::kernel::Feature;
 use crate::run::{End, output, run};
 use core::fmt::Write as _;
 use core::time::Duration;
@@ -78,6 +79,8 @@ pub enum Claim {
     AnyCode(Vec<String>),
     /// It succeeds, for this reason.
     Open(String),
+    /// The kernel does not know it: natively this error, and nowhere does it succeed.
+    Unknown(String),
 }
 
 /// One attack, or one legitimate twin, of a program.
@@ -92,7 +95,8 @@ pub struct Step {
 }
 
 impl Step {
-    /// Reads `NAME`, `NAME [only]`, `… = A1 ERRNO|ERRNO`, `… = A2 ERRNO`, or `… = open: reason`.
+    /// Reads `NAME`, `NAME [only]`, `… = A1 ERRNO|ERRNO`, `… = A2 ERRNO`,
+    /// `… = open: reason`, or `… = unknown ERRNO`.
     fn parse(line: &str) -> Result<Self, String> {
         let (left, right) = match line.split_once(" = ") {
             Some((left, right)) => (left, Some(right)),
@@ -103,7 +107,7 @@ impl Step {
             None => (left, None),
         };
         if let Some(only) = &only
-            && !["root", "preloaded", "run", "mseal"].contains(&only.as_str())
+            && !["root", "preloaded", "run"].contains(&only.as_str())
         {
             return Err(format!("[{only}]"));
         }
@@ -113,6 +117,7 @@ impl Step {
             Some(("A1", how)) if !how.is_empty() => Some(Claim::OwnCalls(ways(how))),
             Some(("A2", how)) if !how.is_empty() => Some(Claim::AnyCode(ways(how))),
             Some(("open:", why)) if !why.is_empty() => Some(Claim::Open(why.to_owned())),
+            Some(("unknown", how)) if !how.is_empty() => Some(Claim::Unknown(how.to_owned())),
             Some(_) => return Err(format!("no claim in {line:?}")),
         };
         Ok(Self { name: name.to_owned(), only, claim })
@@ -137,9 +142,6 @@ impl Step {
         if outcomes.len() != wanted {
             return Err(format!("{} manners, not {wanted}", outcomes.len()));
         }
-        if self.only.as_deref() == Some("mseal") && !has_mseal() {
-            return Ok(()); // nothing is claimed
-        }
         if !self.applies(user, way) {
             return match succeeded.is_empty() {
                 true => Ok(()),
@@ -149,9 +151,13 @@ impl Step {
             };
         }
         if way.entry == Entry::Native {
-            return match own {
-                "succeeded" => Ok(()),
-                _ => Err(format!("the control does not succeed: {own}")),
+            let wanted = match &self.claim {
+                Some(Claim::Unknown(errno)) => errno,
+                _ => "succeeded",
+            };
+            return match own == wanted {
+                true => Ok(()),
+                false => Err(format!("the control gives {own}, not {wanted}")),
             };
         }
         match &self.claim {
@@ -167,6 +173,9 @@ impl Step {
             }
             Some(Claim::AnyCode(_)) if !succeeded.is_empty() => {
                 Err(format!("it succeeds by the gate's {succeeded:?}: it is A1"))
+            }
+            Some(Claim::Unknown(_)) if !succeeded.is_empty() => {
+                Err(format!("it succeeds by {succeeded:?}, and natively it is not known"))
             }
             Some(_) => Ok(()),
             None => Err("no claim".to_owned()),
@@ -184,12 +193,20 @@ impl Step {
     }
 }
 
-/// Whether the kernel has mseal(2), Linux 6.10.
-fn has_mseal() -> bool {
-    #[allow(unsafe_code, reason = "mseal has no safe form in std")]
-    // SAFETY: of no bytes, it does nothing.
-    unsafe {
-        libc::syscall(libc::SYS_mseal, 0, 0, 0) == 0
+/// What is claimed of one attack instead, where the kernel lacks something.
+#[derive(Clone, Debug)]
+pub struct Without {
+    /// What it lacks.
+    pub feature: &'static Feature,
+    /// The attack, and the claim.
+    pub step: Step,
+}
+
+impl Without {
+    /// Reads what is said of kernels without the feature of this name.
+    fn parse(feature: &str, line: &str) -> Result<Self, String> {
+        let feature = Feature::by_name(feature).ok_or_else(|| format!("no feature {feature}"))?;
+        Ok(Self { feature, step: Step::parse(line)? })
     }
 }
 
@@ -214,6 +231,8 @@ pub struct Attack {
     pub attacks: Vec<Step>,
     /// What must still work, likewise.
     pub twins: Vec<Step>,
+    /// What is so of some of the attacks where the kernel lacks something.
+    pub without: Vec<Without>,
     /// What else a reader should know.
     pub notes: Vec<String>,
     staged: OnceLock<Result<(), String>>,
@@ -233,6 +252,7 @@ impl Attack {
             needs: None,
             attacks: Vec::new(),
             twins: Vec::new(),
+            without: Vec::new(),
             notes: Vec::new(),
             staged: OnceLock::new(),
         };
@@ -263,7 +283,7 @@ impl Attack {
                 "needs" => found.needs = Some(value.to_owned()),
                 "attack" => {
                     let step = Step::parse(value).map_err(|e| format!("{name}: {e}"))?;
-                    if step.claim.is_none() {
+                    if matches!(step.claim, None | Some(Claim::Unknown(_))) {
                         return Err(format!("{name}: nothing is claimed of {value}"));
                     }
                     found.attacks.push(step);
@@ -276,7 +296,17 @@ impl Attack {
                     found.twins.push(step);
                 }
                 "note" => found.notes.push(value.to_owned()),
-                _ => return Err(format!("{name}: unknown line: {line}")),
+                _ => {
+                    let feature = key.strip_prefix("without ");
+                    let feature = feature.ok_or_else(|| format!("{name}: unknown line: {line}"))?;
+                    let without =
+                        Without::parse(feature, value).map_err(|e| format!("{name}: {e}"))?;
+                    let is_attack = |step: &Step| step.name == without.step.name;
+                    if without.step.claim.is_none() || !found.attacks.iter().any(is_attack) {
+                        return Err(format!("{name}: no attack, or no claim: {line}"));
+                    }
+                    found.without.push(without);
+                }
             }
         }
         let is_whole = !found.cases.is_empty()
@@ -330,6 +360,10 @@ impl Attack {
         let mut lines = text.lines();
         for step in &self.attacks {
             let outcomes = outcomes_of(&step.name, lines.next());
+            let mut lacking = self.without.iter().filter(|one| !one.feature.is_there());
+            let step = lacking
+                .find(|one| one.step.name == step.name)
+                .map_or(step, |without| &without.step);
             if let Err(what) = outcomes.and_then(|all| step.judge(user, way, &all)) {
                 wrong.push(format!("attack {}: {what}", step.name));
             }
@@ -532,6 +566,21 @@ pub fn page(attacks: &[Attack], elsewhere: &[Elsewhere]) -> String {
             }
         }
     }
+    text.push_str(OLDER);
+    for attack in attacks {
+        for Without { feature, step } in &attack.without {
+            let result = match &step.claim {
+                Some(Claim::OwnCalls(how)) => format!("{} (A1)", how.join("/")),
+                Some(Claim::AnyCode(how)) => format!("{} (A2)", how.join("/")),
+                Some(Claim::Open(why)) => format!("open: {why}"),
+                Some(Claim::Unknown(errno)) => format!("no attack: natively {errno}"),
+                None => unreachable!("a head that claims nothing is none"),
+            };
+            let (test, what) = (&attack.name, &step.name);
+            let Feature { name, since, .. } = feature;
+            let _ = writeln!(text, "| `{name}`, Linux {since} | `{test}` | {what} | {result} |");
+        }
+    }
     text.push_str(NOTES);
     for attack in attacks {
         for note in &attack.notes {
@@ -548,7 +597,7 @@ fn results(attack: &Attack) -> String {
         let result = match &step.claim {
             Some(Claim::OwnCalls(how)) => format!("{} (A1)", how.join("/")),
             Some(Claim::AnyCode(how)) => format!("{} (A2)", how.join("/")),
-            Some(Claim::Open(_)) | None => "open".to_owned(),
+            Some(Claim::Open(_) | Claim::Unknown(_)) | None => "open".to_owned(),
         };
         match counted.iter_mut().find(|one| one.0 == result) {
             Some(one) => one.1 += 1,
@@ -593,6 +642,15 @@ An attack here succeeds under the shim; a twin is something legitimate that does
 
 | test | what | why |
 | --- | --- | --- |
+";
+
+const OLDER: &str = "
+## On older kernels
+
+`make check-vm` runs the attacks with Debian 12's Linux 6.1 as well. They end as above, but for these:
+
+| without | test | what | result |
+| --- | --- | --- | --- |
 ";
 
 const NOTES: &str = "

@@ -7,6 +7,7 @@
 pub mod artifacts;
 pub mod attack;
 pub mod c_program;
+pub mod kernel;
 pub mod machine;
 pub mod probe;
 pub mod pty;

@@ -4,7 +4,7 @@
 //! contains the word. With `IA2_BLESS=1` the page about them is written and not compared.
 
 use ia2_tests::artifacts::workspace;
-use ia2_tests::attack::{self, Attack, Claim, Entry, Stage, Step, User, WAYS};
+use ia2_tests::attack::{self, Attack, Claim, Entry, Stage, Step, User, WAYS, Without};
 use ia2_tests::c_program::difference;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
@@ -81,12 +81,34 @@ fn a_wrong_claim_is_found() -> Result<(), Failed> {
     if step("A2 EPERM")?.judge(User::Root, native, fails).is_ok() {
         return Err("a control that fails".into());
     }
+    let newer = Attack::parse(
+        "t",
+        &format!("{HEAD}//# attack: a = A2 EPERM\n//# without mseal: a = unknown EPERM\n"),
+    )?;
+    let [Without { feature, step: newer }] = newer.without.as_slice() else {
+        return Err("what is so without a feature".into());
+    };
+    for (way, outcomes, wanted) in [
+        (native, fails, true),
+        (native, &[("call", "EINVAL")], false),
+        (native, &[("call", "succeeded")], false),
+        (under, refused, true),
+        (under, by_gate, false),
+    ] {
+        if newer.judge(User::Root, way, outcomes).is_ok() != wanted {
+            return Err(format!("without {}: {outcomes:?}", feature.name).into());
+        }
+    }
     for line in [
         "attack: a = A3 EPERM",
         "attack: a",
         "attack: a = open:",
         "odd: a",
         "attack: a [b] = A2 EPERM",
+        "attack: a = unknown EPERM",
+        "without mseal: b = A2 EPERM",
+        "without mseal: a",
+        "without luck: a = A2 EPERM",
     ] {
         if Attack::parse("t", &format!("{HEAD}//# attack: a = A2 EPERM\n//# {line}\n")).is_ok() {
             return Err(line.into());
