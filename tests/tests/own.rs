@@ -63,7 +63,7 @@ fn every_call_of_the_shim_is_in_the_table() {
     assert!(named.len() > 30, "too few to be all: {named:?}");
     for nr in &named {
         let name = calls::by_nr(*nr).expect("a call").name;
-        let is_own = own::is_own(*nr, true);
+        let is_own = own::is_own(*nr, own::Needs::ALL);
         assert!(is_own != first.contains(nr), "{name}: own {is_own}");
     }
     assert!(first.is_subset(&named), "a call that nobody makes any more");
@@ -77,7 +77,7 @@ fn nothing_else_is_in_the_table() {
         .map(|path| fs::read_to_string(path).expect("a readable file"))
         .concat();
     let named = named();
-    for own::Row { nr, what, .. } in own::ALWAYS.iter().chain(own::EXEC) {
+    for own::Row { nr, what, .. } in own::Needs::ALL.rows() {
         let name = calls::by_nr(*nr).expect("a call").name;
         let constant = format!("nr::{}", name.to_uppercase());
         let is_made = named.contains(nr) || BY_REGISTER.contains(&name) || live.contains(&constant);

@@ -32,9 +32,16 @@ const OPENAT2: u32 = 437;
 
 const O_ACCMODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
+const O_WRONLY: u64 = 1;
 const O_EXCL: u64 = 0o200;
 const O_TRUNC: u64 = 0o1000;
+const O_LARGEFILE: u64 = 0o100_000;
+const O_DIRECTORY: u64 = 0o200_000;
 const O_NOFOLLOW: u64 = 0o400_000;
+const O_CLOEXEC: u64 = 0o2_000_000;
+const O_PATH: u64 = 0o10_000_000;
+/// O_TMPFILE without O_DIRECTORY.
+const TMPFILE: u64 = 0o20_000_000;
 const O_TMPFILE: u64 = 0o20_000_000;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_SYMLINK_FOLLOW: u64 = 0x400;
@@ -57,6 +64,39 @@ pub fn flags(nr: u32) -> Flags {
     let mut args = calls::args(nr).zip(0u8..);
     let at = args.find(|(arg, _)| arg.kind == Kind::Flags && arg.name == "flags");
     at.map_or(Flags::None, |(_, at)| Flags::Argument(at))
+}
+
+/// Bytes of the first version of `struct open_how` (openat2(2)): flags, mode, resolve.
+pub const HOW_SIZE: u64 = 24;
+
+/// The flags that open(2) knows (`VALID_OPEN_FLAGS`); it ignores the others, and openat2(2) refuses them.
+const VALID: u64 = 0o37_777_703;
+/// What O_PATH leaves of them.
+const WITH_PATH: u64 = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
+
+/// Flags and mode with which openat2 does what a call of open, creat or openat does (`build_open_how` in
+/// fs/open.c).
+#[must_use]
+pub const fn how(nr: u32, args: [u64; 6]) -> Option<[u64; 2]> {
+    let [_, b, c, d, ..] = args;
+    let (flags, mode) = match nr {
+        OPEN => (b, c),
+        OPENAT => (c, d),
+        CREAT => (O_CREAT | O_WRONLY | O_TRUNC, b),
+        _ => return None,
+    };
+    let flags = flags & VALID | O_LARGEFILE;
+    if flags & O_PATH != 0 {
+        return Some([flags & WITH_PATH, 0]);
+    }
+    let makes = flags & (O_CREAT | TMPFILE) != 0;
+    Some([flags, if makes { mode & 0o7777 } else { 0 }])
+}
+
+/// Whether call `nr` opens a file by a path.
+#[must_use]
+pub const fn is_open(nr: u32) -> bool {
+    opens(nr) || nr == CREAT
 }
 
 const fn opens(nr: u32) -> bool {
@@ -159,6 +199,23 @@ mod tests {
         assert_eq!(wanted(nr("symlinkat"), 2, 0, false), Access::Create);
         assert_eq!(wanted(nr("linkat"), 1, 0, true), Access::Write);
         assert_eq!(wanted(nr("linkat"), 3, 0, false), Access::Create);
+    }
+
+    #[test]
+    fn an_open_is_made_by_openat2_with_what_the_kernel_makes_of_its_flags() {
+        const CREAT: u32 = super::CREAT;
+        for (nr, args, wanted) in [
+            (OPEN, [0, 0o2_000_000, 0o777, 0, 0, 0], Some([0o2_100_000, 0])),
+            (OPEN, [0, 0o102, 0o170_644, 0, 0, 0], Some([0o100_102, 0o644])),
+            (CREAT, [0, 0o600, 0, 0, 0, 0], Some([0o101_101, 0o600])),
+            (OPENAT, [0, 0, 0o20_200_002, 0o600, 0, 0], Some([0o20_300_002, 0o600])),
+            // What open does not know; and what O_PATH does not look at.
+            (OPENAT, [0, 0, 0xffff_ffff_4000_0020, 0o600, 0, 0], Some([0o100_000, 0])),
+            (OPENAT, [0, 0, 0o10_400_102, 0o644, 0, 0], Some([0o10_400_000, 0])),
+            (OPENAT2, [0; 6], None),
+        ] {
+            assert_eq!(super::how(nr, args), wanted, "{nr} {args:x?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! gate's `args` and `raw`. That has a price, which `explain` names: at these two addresses a refusal of
 //! such a call is the shim's alone, so it holds against a program that only misbehaves (A1), and not
 //! against one that runs code of its own choice and jumps there (A2). Hence the list is short, each call
-//! passes only with arguments that the shim uses, as far as numbers tell, and what is needed for exec alone
-//! is only in it if the policy lets a program execute at all.
+//! passes only with arguments that the shim uses, as far as numbers tell, and what is needed for exec, or for
+//! judging paths, is only in it if the policy lets a program execute, or has rules about paths.
 //!
 //! What even the gate may not do (see [`crate::bpf`]) it may not do here either.
 
+use crate::access::HOW_SIZE;
 use crate::bpf::{Insn, RET_ALLOW, RET_TRAP, argument, insn, load, ret};
 use crate::cbpf::op;
 use crate::handover::{CONFIG_FD, LOADER_FD};
@@ -47,6 +48,7 @@ pub enum Form {
     AsksPersonality,
     Describes,
     Unshares,
+    FirstHow,
 }
 
 /// What [`Form::insns`] end in for a call that the shim does not make; `RET_ALLOW` if it may be one.
@@ -72,6 +74,7 @@ impl Form {
             Self::AsksPersonality => &ASKS_PERSONALITY,
             Self::Describes => &DESCRIBES,
             Self::Unshares => &UNSHARES,
+            Self::FirstHow => &FIRST_HOW,
         }
     }
 }
@@ -187,6 +190,39 @@ pub const EXEC: &[Row] = &[
     any(nr::FACCESSAT2, "whether a program may be executed"),
     any(nr::MSEAL, "the window"),
 ];
+
+/// Without which no path is judged. Sorted by number.
+pub const PATHS: &[Row] = &[only(
+    nr::OPENAT2,
+    Form::FirstHow,
+    "with a `struct open_how` of 24 bytes",
+    "where a path leads, and the file that it led to",
+)];
+
+/// What a policy needs the shim to do, beside what it always does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// To execute programs: [`EXEC`].
+    pub exec: bool,
+    /// To judge paths: [`PATHS`].
+    pub paths: bool,
+}
+
+impl Needs {
+    /// Everything.
+    pub const ALL: Self = Self { exec: true, paths: true };
+
+    /// The tables of such a policy; a call that is in two has the form of the first.
+    fn of<T>(self, [always, exec, paths]: [&'static [T]; 3]) -> impl Iterator<Item = &'static [T]> {
+        let all = [(self.exec, exec), (self.paths, paths), (true, always)];
+        all.into_iter().filter_map(|(is, table)| is.then_some(table))
+    }
+
+    /// The rows that such a policy needs.
+    pub fn rows(self) -> impl Iterator<Item = &'static Row> {
+        self.of([ALWAYS, EXEC, PATHS]).flatten()
+    }
+}
 
 /// Any arguments.
 pub const ANY: [Insn; 1] = [ret(RET_ALLOW)];
@@ -323,10 +359,13 @@ const KEEPS: [Insn; 9] = [
 const ASKS_PERSONALITY: [Insn; 4] = exactly(0, u32::MAX);
 const CLONE_FILES: u32 = 0x400;
 const UNSHARES: [Insn; 4] = exactly(0, CLONE_FILES);
+/// The size of the first version of `struct open_how` (openat2(2)).
+const FIRST_HOW: [Insn; 4] = exactly(3, HOW_SIZE as u32);
 
-/// [`ALWAYS`] and [`EXEC`] without words: what the preloaded library has of them.
+/// The tables without words: what the preloaded library has of them.
 static ALWAYS_FORMS: [(u32, Form); ALWAYS.len()] = without_words(ALWAYS);
 static EXEC_FORMS: [(u32, Form); EXEC.len()] = without_words(EXEC);
+static PATHS_FORMS: [(u32, Form); PATHS.len()] = without_words(PATHS);
 
 const fn without_words<const N: usize>(rows: &[Row]) -> [(u32, Form); N] {
     let mut forms = [(0, Form::Any); N];
@@ -338,65 +377,63 @@ const fn without_words<const N: usize>(rows: &[Row]) -> [(u32, Form); N] {
     forms
 }
 
-/// The numbers of both tables.
+/// The numbers of all tables.
 pub fn numbers() -> impl Iterator<Item = u32> {
-    ALWAYS_FORMS.iter().chain(&EXEC_FORMS).map(|row| row.0)
+    ALWAYS_FORMS.iter().chain(&EXEC_FORMS).chain(&PATHS_FORMS).map(|row| row.0)
 }
 
-/// With which arguments the shim makes call `nr`, if it does; `exec` if the policy lets a program execute.
+/// With which arguments the shim makes call `nr`, if it does.
 #[must_use]
-pub fn form(nr: u32, exec: bool) -> Option<Form> {
-    let find = |rows: &[(u32, Form)]| {
+pub fn form(nr: u32, needs: Needs) -> Option<Form> {
+    needs.of([ALWAYS_FORMS.as_slice(), &EXEC_FORMS, &PATHS_FORMS]).find_map(|rows| {
         let found = rows.binary_search_by_key(&nr, |row| row.0).ok()?;
         rows.get(found).map(|row| row.1)
-    };
-    exec.then(|| find(&EXEC_FORMS)).flatten().or_else(|| find(&ALWAYS_FORMS))
+    })
 }
 
-/// Whether `nr` is one of them; `exec` if the policy lets a program execute.
+/// Whether the shim makes call `nr`.
 #[must_use]
-pub fn is_own(nr: u32, exec: bool) -> bool {
-    form(nr, exec).is_some()
+pub fn is_own(nr: u32, needs: Needs) -> bool {
+    form(nr, needs).is_some()
 }
 
 /// What the shim makes call `nr` for, if it does, and how.
 #[must_use]
-pub fn row(nr: u32, exec: bool) -> Option<&'static Row> {
-    let find = |rows: &'static [Row]| {
-        let found = rows.binary_search_by_key(&nr, |row| row.nr).ok()?;
-        rows.get(found)
-    };
-    exec.then(|| find(EXEC)).flatten().or_else(|| find(ALWAYS))
+pub fn row(nr: u32, needs: Needs) -> Option<&'static Row> {
+    needs.rows().find(|row| row.nr == nr)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ALWAYS, EXEC, Form, NOT_OWN, form, is_own};
+    use super::{ALWAYS, EXEC, Form, NOT_OWN, Needs, PATHS, form, is_own};
     use crate::bpf::RET_ALLOW;
     use crate::cbpf::{Data, check, run_filter};
     use crate::nr;
 
     #[test]
     fn rows_are_sorted_so_that_binary_search_finds_them() {
-        for rows in [ALWAYS, EXEC] {
+        for rows in [ALWAYS, EXEC, PATHS] {
             assert!(rows.is_sorted_by(|one, next| one.nr < next.nr));
         }
-        assert!(ALWAYS.iter().all(|row| is_own(row.nr, false)));
-        assert!(EXEC.iter().all(|row| is_own(row.nr, true)));
-        assert!(EXEC.iter().all(|row| row.nr == nr::PRCTL || !is_own(row.nr, false)));
-        assert!(!is_own(nr::EXECVE, true));
+        let none = Needs::default();
+        assert!(ALWAYS.iter().all(|row| is_own(row.nr, none)));
+        assert!(Needs::ALL.rows().all(|row| is_own(row.nr, Needs::ALL)));
+        assert!(EXEC.iter().all(|row| row.nr == nr::PRCTL || !is_own(row.nr, none)));
+        assert!(PATHS.iter().all(|row| !is_own(row.nr, Needs { paths: false, ..Needs::ALL })));
+        assert!(!is_own(nr::EXECVE, Needs::ALL));
     }
 
     #[test]
     fn forms_are_programs_that_the_kernel_takes() {
-        for row in ALWAYS.iter().chain(EXEC) {
+        for row in Needs::ALL.rows() {
             assert_eq!(check(row.form.insns(), 0), Ok(()), "{}", row.nr);
             assert_eq!(row.only.is_empty(), row.form == Form::Any, "{}", row.nr);
         }
     }
 
     fn is_own_with(nr: u32, exec: bool, args: [u64; 6]) -> bool {
-        let end = run_filter(form(nr, exec).unwrap().insns(), &Data::new(nr, 0, &args));
+        let needs = Needs { exec, paths: true };
+        let end = run_filter(form(nr, needs).unwrap().insns(), &Data::new(nr, 0, &args));
         assert!([RET_ALLOW, NOT_OWN].contains(&end));
         end == RET_ALLOW
     }
@@ -449,6 +486,8 @@ mod tests {
             (nr::FCNTL, true, [3, 8, 1, 0, 0, 0], false),
             (nr::PERSONALITY, true, [0xffff_ffff, 0, 0, 0, 0, 0], true),
             (nr::PERSONALITY, true, [0x40_0000, 0, 0, 0, 0, 0], false),
+            (nr::OPENAT2, false, [0, 0, 0, 24, 0, 0], true),
+            (nr::OPENAT2, false, [0, 0, 0, 32, 0, 0], false),
             (nr::UNSHARE, true, [0x400, 0, 0, 0, 0, 0], true),
             (nr::UNSHARE, true, [0x1000_0400, 0, 0, 0, 0, 0], false),
         ] {

@@ -52,6 +52,15 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     }
 }
 
+/// Whether `path` is what the kernel calls a place: absolute, and without anything that leads elsewhere but
+/// links.
+#[must_use]
+pub fn is_name(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/") else { return false };
+    let mut parts = rest.split(|byte| *byte == b'/');
+    rest.is_empty() || parts.all(|part| !matches!(part, b"" | b"." | b".."))
+}
+
 /// What lies between slashes; empty components do not count.
 #[derive(Clone, Copy)]
 struct Components<'a>(&'a [u8]);
@@ -104,10 +113,20 @@ fn is_like(pattern: &[u8], component: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::matches;
+    use super::{is_name, matches};
     use proptest::prelude::{Strategy, proptest};
     use std::string::String;
     use std::vec::Vec;
+
+    #[test]
+    fn names_are_told_from_other_paths() {
+        for name in ["/", "/a", "/a/..b/c.", "/a/.../b"] {
+            assert!(is_name(name.as_bytes()), "{name}");
+        }
+        for path in ["", "a", "./a", "//", "/a/", "/a//b", "/a/./b", "/a/..", "/.", "/../a"] {
+            assert!(!is_name(path.as_bytes()), "{path}");
+        }
+    }
 
     #[test]
     fn patterns_mean_what_the_table_says() {

@@ -45,6 +45,25 @@ impl<const N: usize> Text<N> {
         self.cut = false;
     }
 
+    /// Forgets what was written past `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.cut = false;
+    }
+
+    /// Appends what `write` writes into the room that is left; it gives how many bytes that are.
+    ///
+    /// # Errors
+    /// Its own.
+    pub fn fill<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+        let room = self.bytes.get_mut(self.len..).unwrap_or(&mut []);
+        let most = room.len();
+        let len = write(room)?.min(most);
+        self.len += len;
+        self.cut |= len == most;
+        Ok(())
+    }
+
     /// Appends one byte.
     pub fn byte(&mut self, byte: u8) -> &mut Self {
         match self.bytes.get_mut(self.len) {

@@ -42,7 +42,7 @@
 //! instructions ([`cbpf::MAX`]).
 
 use crate::assemble::{Graph, Id, decide};
-use crate::condition::{self, Coder, assume, has_question, names_gate};
+use crate::condition::{self, Coder, assume, has_path, has_question, names_gate};
 use crate::diag::{Code, Diagnostic, Severity};
 use crate::eval::{Cause, Outcome};
 use crate::policy::{Caller, Expr, Paths, Policy};
@@ -59,8 +59,9 @@ use ia2_core::bpf::{
 use ia2_core::calls;
 use ia2_core::cbpf::{self, op};
 use ia2_core::layout::{ARGS_AFTER, FAST_AFTER, RAW_AFTER, TABLE_NUMBERS};
+use ia2_core::nr;
+use ia2_core::own::{self, Needs};
 use ia2_core::verdict::ActionKind;
-use ia2_core::{nr, own};
 
 /// A program of more instructions is worth a warning.
 const LARGE: usize = 1024;
@@ -112,7 +113,7 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
     }
     let mut shim = Shim::of(policy);
     let shim_start = shim.start();
-    let mut kernel = Kernel { policy, coder: Coder::default(), exec: lets_exec(policy) };
+    let mut kernel = Kernel { policy, coder: Coder::default(), needs: needs(policy) };
     let (strict, inspected) = kernel.starts(&mut shim);
     if shim.coder.failed || kernel.coder.failed {
         errors.push(error("E0803", Span::default(), text!("a value is too complex")));
@@ -186,25 +187,26 @@ pub(crate) fn decimal(mut number: usize) -> String {
     digits.iter().rev().map(|digit| char::from(digit.wrapping_add(b'0'))).collect()
 }
 
-/// Whether the policy lets a program be executed, under any condition.
+/// What the policy needs the shim to do.
 #[must_use]
-pub fn lets_exec(policy: &Policy) -> bool {
-    [nr::EXECVE, nr::EXECVEAT]
-        .into_iter()
-        .any(|nr| outcomes(policy, nr).into_iter().flatten().any(|one| one.action.lets_through()))
+pub fn needs(policy: &Policy) -> Needs {
+    let lets = |nr| outcomes(policy, nr).into_iter().flatten().any(|one| one.action.lets_through());
+    Needs {
+        exec: [nr::EXECVE, nr::EXECVEAT].into_iter().any(lets),
+        paths: policy.rules.iter().any(|rule| has_path(&rule.when)),
+    }
 }
 
 /// The calls that the policy does not simply allow, but the kernel lets pass at the gate's `args` and
 /// `raw`, because the shim makes them for itself. What the policy says to them holds up to A1. Sorted.
 #[must_use]
 pub fn exempted(policy: &Policy) -> Vec<u32> {
-    let exec = lets_exec(policy);
-    let rows = own::ALWAYS.iter().chain(if exec { own::EXEC } else { &[] });
     let is_free = |nr| {
         let mut all = outcomes(policy, nr).into_iter().flatten();
         all.all(|one| one.action == ActionKind::Allow)
     };
-    let mut numbers: Vec<u32> = rows.map(|row| row.nr).filter(|nr| !is_free(*nr)).collect();
+    let mut numbers: Vec<u32> =
+        needs(policy).rows().map(|row| row.nr).filter(|nr| !is_free(*nr)).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -442,7 +444,7 @@ impl<'a> Shim<'a> {
 struct Kernel<'a> {
     policy: &'a Policy,
     coder: Coder,
-    exec: bool,
+    needs: Needs,
 }
 
 impl<'a> Kernel<'a> {
@@ -497,7 +499,7 @@ impl<'a> Kernel<'a> {
             None => self.coder.graph.ret(RET_ALLOW),
         };
         let code = self.policy_of(nr, allow, shim);
-        let Some(own) = own::form(nr, self.exec) else { return code };
+        let Some(own) = own::form(nr, self.needs) else { return code };
         let ends = [(own::NOT_OWN, code), (RET_ALLOW, allow)];
         let rest = self.coder.graph.import(own.insns(), &ends);
         self.if_fast(code, rest)

@@ -46,6 +46,12 @@ pub fn has_question(expr: &Expr) -> bool {
     })
 }
 
+/// Whether it asks for a path.
+#[must_use]
+pub fn has_path(expr: &Expr) -> bool {
+    any(expr, &|part| matches!(part, Expr::Path { .. }))
+}
+
 /// Whether it says something about the gate.
 #[must_use]
 pub fn names_gate(expr: &Expr) -> bool {

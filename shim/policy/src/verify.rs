@@ -16,7 +16,7 @@ mod answers;
 mod number;
 mod samples;
 
-use crate::compile::{Compiled, decimal, lets_exec};
+use crate::compile::{Compiled, decimal, needs};
 use crate::eval::{Atom, Cause, Outcome, decided_by_answers};
 use crate::policy::{Expr, Policy};
 use crate::span::Span;
@@ -31,6 +31,7 @@ use ia2_core::bpf::{
 };
 use ia2_core::cbpf::{Data, State, check};
 use ia2_core::layout::FAST_AFTER;
+use ia2_core::own::Needs;
 use ia2_core::verdict::ActionKind;
 use number::{ADDRESSES, GATES, Kind, Known, Number, Twins};
 
@@ -180,7 +181,7 @@ struct Trial<'a> {
     policy: &'a Policy,
     compiled: &'a Compiled,
     blob: Blob<'a>,
-    exec: bool,
+    needs: Needs,
     strict: Known<'a, [Insn]>,
     inspected: Known<'a, [Insn]>,
     shim: Known<'a, [[u8; 8]]>,
@@ -194,7 +195,7 @@ impl<'a> Trial<'a> {
             policy,
             compiled,
             blob,
-            exec: lets_exec(policy),
+            needs: needs(policy),
             strict: Known::of(&compiled.strict),
             inspected: Known::of(&compiled.inspected),
             shim: Known::of(blob.program()),

@@ -69,7 +69,7 @@ fn test(wide: impl Strategy<Value = bool>) -> impl Strategy<Value = Test> {
 fn free_number() -> impl Strategy<Value = u32> {
     (0..430u32).prop_filter("nobody's", |nr| {
         bpf::guard(*nr).is_none()
-            && own::row(*nr, true).is_none()
+            && own::row(*nr, own::Needs::ALL).is_none()
             && ia2_core::calls::by_nr(*nr).is_some()
     })
 }

@@ -2,87 +2,154 @@
 //!
 //! A path is judged on a copy in the block, and the kernel gets the copy: another thread that changes
 //! the program's string meanwhile changes nothing. So it is with the flags that openat2 has behind a
-//! pointer. What is judged is where the path leads, through links, as the kernel answers for an `O_PATH`
-//! descriptor of it; of a file that is not there, its folder and its name. What is *not* noticed: a link
-//! that is turned, a folder that is moved or left (chdir, dup2) between that answer and the call.
+//! pointer.
+//!
+//! What is judged is where the path leads, through links, by the name that the kernel gives an `O_PATH`
+//! descriptor of it; of a file that is not there, its folder's name and its own. A link may be turned
+//! between that answer and the call, and a folder moved or left (chdir, dup2). So an open is not made with
+//! the program's path but, as openat2 with `RESOLVE_NO_SYMLINKS`, with that name: the kernel opens what is
+//! there without following any link, or nothing (ELOOP; then everything begins again, [`crate::entry`]).
+//!
+//! | an open's path | is judged | and opened |
+//! |---|---|---|
+//! | is the name of a place ([`is_name`]), and what is allowed there does not depend on whether there is a file | as it is, without asking the kernel | by itself; a link on the way is ELOOP, and then it is judged as the next |
+//! | leads to a place with a name | by that name | by that name |
+//! | leads through a link of /proc to what has none: a pipe, a file that was deleted | by what the kernel calls it | by the name of that link |
+//!
+//! What is *not* noticed: in the last row, another file that gets the descriptor's number meanwhile; in calls
+//! that do not open, all of it: they are made with the program's path. Under a filter of the program's own,
+//! so are opens, for it may know nothing of openat2.
 
-use crate::abi::errno::{E2BIG, EINVAL, ELOOP, ENAMETOOLONG, ENOENT};
+#![allow(unsafe_code, reason = "looks at copies in the block")]
+
+use crate::abi::errno::{E2BIG, EINVAL, ENAMETOOLONG, ENOENT};
 use crate::block::{Block, FROZEN};
 use crate::patch::each_region;
-use crate::{boundary, sys, usermem};
+use crate::policy::Effect;
+use crate::walk::{By, Found, PathText, Place, name_of};
+use crate::{boundary, usermem};
 use core::cell::Cell;
-use ia2_core::access::{self, Flags, Follow};
+use core::sync::atomic::Ordering;
+use ia2_core::access::{self, Flags, HOW_SIZE};
 use ia2_core::blob::{Asker, Caller, Paths};
+use ia2_core::paths::is_name;
 use ia2_core::regs::Frame;
-use ia2_core::text::Text;
 use ia2_core::verdict::Access;
-use linux_raw_sys::general::{AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, RESOLVE_IN_ROOT};
+use linux_raw_sys::general::{AT_FDCWD, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS};
 
-/// So many links may lead from one to the next (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
-/// Bytes of the first version of `struct open_how` (openat2(2)); flags, mode, resolve.
-const HOW: u64 = 24;
+/// An open begins anew so many times because of a link on its way.
+const MOST_TRIES: u32 = 8;
 
 /// One call being judged.
-pub(crate) struct Asking<'b> {
+pub(crate) struct Asking<'b, 'p> {
     block: &'b Block,
     frame: Frame,
-    /// The arguments whose strings are in the block, and the lengths of these.
-    copied: [Option<(u8, usize)>; 2],
-    /// The argument whose flags are in the block.
-    how: Option<u8>,
+    manner: Manner<'p>,
+    /// The path arguments that were asked about, in the order of the copies in the block, and their lengths.
+    asked: [Option<(u8, usize)>; 2],
+    /// What openat2 has behind its pointer: flags, mode, resolve.
+    how: Option<[u64; 3]>,
 }
 
-impl<'b> Asking<'b> {
-    pub(crate) fn new(block: &'b Block, frame: &Frame) -> Self {
-        Self { block, frame: *frame, copied: [None; 2], how: None }
+/// Where the paths of a call lead.
+pub(crate) type Places = [Option<Place>; 2];
+
+/// How a path is judged.
+enum Manner<'p> {
+    /// As it is.
+    Straight,
+    /// As it is, but that could not be.
+    NotStraight,
+    /// By where it leads.
+    Walked(&'p mut Places),
+}
+
+impl<'b, 'p> Asking<'b, 'p> {
+    /// Judges an open as it stands, if that can be.
+    pub(crate) fn straight(block: &'b Block, frame: &Frame) -> Option<Self> {
+        let may = is_exact(block, frame.nr()) && block.tries.get() == 0;
+        may.then(|| Self::new(block, frame, Manner::Straight))
     }
 
-    /// The arguments with which the call is made.
-    pub(crate) fn arguments(&self, mut args: [u64; 6]) -> [u64; 6] {
-        for (copied, frozen) in self.copied.iter().zip(&self.block.frozen) {
-            if let Some((at, _)) = copied
-                && let Some(arg) = args.get_mut(usize::from(*at))
+    /// Judges a call by where its paths lead.
+    pub(crate) fn walked(block: &'b Block, frame: &Frame, places: &'p mut Places) -> Self {
+        Self::new(block, frame, Manner::Walked(places))
+    }
+
+    fn new(block: &'b Block, frame: &Frame, manner: Manner<'p>) -> Self {
+        Self { block, frame: *frame, manner, asked: [None; 2], how: None }
+    }
+
+    /// Whether all answers could be given.
+    pub(crate) fn holds(&self) -> bool {
+        !matches!(self.manner, Manner::NotStraight)
+    }
+
+    /// How the call is made, if it is allowed.
+    pub(crate) fn made(&self) -> Effect {
+        if let Some(opened) = self.opened() {
+            return opened;
+        }
+        let mut args = self.frame.args();
+        for (asked, frozen) in self.asked.iter().zip(&self.block.frozen) {
+            if let Some((arg, _)) = asked
+                && let Some(slot) = args.get_mut(usize::from(*arg))
             {
-                *arg = address_of(frozen);
+                *slot = address_of(frozen);
             }
         }
-        if let Some(at) = self.how {
-            let how = address_of(&self.block.frozen_how);
-            for (arg, value) in args.iter_mut().skip(at.into()).zip([how, HOW]) {
+        if let (Some(how), Flags::Behind(at)) = (self.how, access::flags(self.frame.nr())) {
+            self.block.frozen_how.set(how);
+            let values = [address_of(&self.block.frozen_how), HOW_SIZE];
+            for (arg, value) in args.iter_mut().skip(at.into()).zip(values) {
                 *arg = value;
             }
         }
-        args
+        Effect::Made(args)
+    }
+
+    /// An open of what was judged, and of nothing else, if that has a name.
+    fn opened(&self) -> Option<Effect> {
+        let (nr, args) = (self.frame.nr(), self.frame.args());
+        let ([Some(_), _], true) = (self.asked, is_exact(self.block, nr)) else { return None };
+        let [frozen, _] = &self.block.frozen;
+        let given = || access::how(nr, args).map(|[flags, mode]| [flags, mode, 0]);
+        let [flags, mode, mut resolve] = self.how.or_else(given)?;
+        if let Manner::Walked(places) = &self.manner {
+            let [Some(Place { name, by: By::Name, .. }), _] = &**places else { return None };
+            freeze(frozen, name);
+            resolve &= u64::from(RESOLVE_CACHED); // the others were heeded on the way
+        }
+        self.block.frozen_how.set([flags, mode, resolve | u64::from(RESOLVE_NO_SYMLINKS)]);
+        let how = address_of(&self.block.frozen_how);
+        let args = [AT_FDCWD as u64, address_of(frozen), how, HOW_SIZE, 0, 0];
+        Some(Effect::Opened { args, again: self.block.tries.get() < MOST_TRIES })
     }
 
     fn argument(&self, at: u8) -> u64 {
         self.frame.args().get(usize::from(at)).copied().unwrap_or(0)
     }
 
-    /// Copies the string of argument `at` into the block, unless it is there. Gives where, and its length.
+    /// Copies the string of argument `at` into the block, unless it is there. Gives which of the copies it is.
     ///
     /// # Errors
     /// What the kernel says of such a string.
-    fn copy(&mut self, at: u8) -> Result<(&'b Cell<[u8; FROZEN]>, usize), i32> {
+    fn copy(&mut self, at: u8) -> Result<usize, i32> {
         let addr = self.argument(at);
-        for (copied, frozen) in self.copied.iter_mut().zip(&self.block.frozen) {
-            match *copied {
-                Some((known, len)) if known == at => return Ok((frozen, len)),
+        for ((slot, asked), frozen) in self.asked.iter_mut().enumerate().zip(&self.block.frozen) {
+            match asked {
+                Some((known, _)) if *known == at => return Ok(slot),
                 Some(_) => {}
                 None => {
-                    let mut buffer = [0; FROZEN];
-                    let len = usermem::string(addr, &mut buffer)?;
-                    frozen.set(buffer);
-                    *copied = Some((at, len));
-                    return Ok((frozen, len));
+                    *asked = Some((at, copy_to(frozen, addr)?));
+                    return Ok(slot);
                 }
             }
         }
         Err(ENAMETOOLONG) // no call has three paths
     }
 
-    /// The flags of the call; those of openat2 are copied into the block.
+    /// The flags of the call; what openat2 has behind its pointer is copied.
     ///
     /// # Errors
     /// What the kernel says of such flags (`copy_struct_from_user`).
@@ -92,83 +159,24 @@ impl<'b> Asking<'b> {
             Flags::Argument(at) => return Ok(self.argument(at)),
             Flags::Behind(at) => at,
         };
-        if self.how.is_none() {
-            let (addr, size) = (self.argument(at), self.argument(at + 1));
-            if size < HOW {
-                return Err(EINVAL);
-            }
-            let how = usermem::read(addr)?;
-            // What a later version has and this one does not must be zero.
-            for rest in (HOW..size).step_by(8) {
-                let word = usermem::read_part(addr.wrapping_add(rest), size - rest)?;
-                if size > FROZEN as u64 || word != 0 {
-                    return Err(E2BIG);
-                }
-            }
-            self.block.frozen_how.set(how);
-            self.how = Some(at);
+        if let Some([flags, ..]) = self.how {
+            return Ok(flags);
         }
-        Ok(self.block.frozen_how.get()[0])
-    }
-
-    /// Where the `len` bytes of a path lead, in `out`.
-    ///
-    /// # Errors
-    /// What the kernel says of the path.
-    fn resolve(
-        path: &[u8],
-        mut folder: i32,
-        follow: Follow,
-        out: &mut Text<FROZEN>,
-    ) -> Result<Found, i32> {
-        let stop = if follow == Follow::No { O_NOFOLLOW } else { 0 };
-        let mut next = Text::<FROZEN>::new();
-        next.raw(path).byte(0);
-        for _ in 0..MOST_LINKS {
-            out.clear();
-            let addr = next.as_bytes().as_ptr().addr() as u64;
-            match open_at(folder, addr, stop) {
-                Ok(fd) => return name(fd, out).map(|()| Found::There),
-                Err(ENOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-            let text = next.as_bytes().strip_suffix(b"\0").unwrap_or(&[]);
-            let text = text.strip_suffix(b"/").unwrap_or(text);
-            let cut = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-            let (parent, last) = text.split_at_checked(cut).unwrap_or((&[], text));
-            if matches!(last, b"." | b".." | b"") {
-                return Err(ENOENT);
-            }
-            let mut parent_path = Text::<FROZEN>::new();
-            parent_path.raw(if parent.is_empty() { b"." } else { parent }).byte(0);
-            let fd = open_at(folder, parent_path.as_bytes().as_ptr().addr() as u64, 0)?;
-            name(fd, out)?;
-            if out.as_bytes() != b"/" {
-                out.byte(b'/');
-            }
-            // A link that leads to nothing: a file that is made by it comes where it leads.
-            let mut target = [0; FROZEN];
-            let target = match follow {
-                Follow::No => None,
-                Follow::Yes => sys::readlink_at(folder, addr, &mut target)
-                    .ok()
-                    .and_then(|len| target.get(..len)),
-            };
-            let Some(target) = target else {
-                out.raw(last);
-                return if out.cut() { Err(ENAMETOOLONG) } else { Ok(Found::Missing) };
-            };
-            next.clear();
-            if !target.starts_with(b"/") {
-                next.raw(out.as_bytes());
-            }
-            next.raw(target).byte(0);
-            if next.cut() {
-                return Err(ENAMETOOLONG);
-            }
-            folder = AT_FDCWD;
+        let (addr, size) = (self.argument(at), self.argument(at + 1));
+        if size < HOW_SIZE {
+            return Err(EINVAL);
         }
-        Err(ELOOP)
+        let how: [u64; 3] = usermem::read(addr)?;
+        // What a later version has and this one does not must be zero.
+        for rest in (HOW_SIZE..size).step_by(8) {
+            let word = usermem::read_part(addr.wrapping_add(rest), size - rest)?;
+            if size > FROZEN as u64 || word != 0 {
+                return Err(E2BIG);
+            }
+        }
+        self.how = Some(how);
+        let [flags, ..] = how;
+        Ok(flags)
     }
 
     /// What the path of argument `arg` may.
@@ -180,71 +188,104 @@ impl<'b> Asking<'b> {
         let flags = self.flags()?;
         let folder = access::folder(nr, arg).map_or(AT_FDCWD, |at| self.argument(at) as i32);
         let by_descriptor = access::by_descriptor(nr, flags);
-        let [.., resolve] = self.block.frozen_how.get();
-        if self.how.is_some() && resolve & u64::from(RESOLVE_IN_ROOT) != 0 {
-            return Ok(false); // the one flag that changes where a path leads; the others only refuse
+        let resolve = self.how.map_or(0, |[.., resolve]| resolve as u32);
+        if resolve & RESOLVE_IN_ROOT != 0 {
+            return Ok(false); // the one flag that changes where a path leads
         }
-        let mut path = Text::new();
         // Linux 6.11 takes no path for an empty one.
         let is_null = by_descriptor && self.argument(arg) == 0;
-        let (frozen, len) = match is_null {
-            true => (None, 0),
-            false => self.copy(arg).map(|(frozen, len)| (Some(frozen), len))?,
-        };
-        let found = match frozen {
-            Some(frozen) if len != 0 => {
-                let text = frozen.get();
-                let text = text.get(..len).unwrap_or(&[]);
-                Self::resolve(text, folder, access::follow(nr, flags), &mut path)?
+        let slot = if is_null { None } else { Some(self.copy(arg)?) };
+        let text = slot.map_or(&[][..], |slot| self.text(slot));
+        if text.is_empty() {
+            if !by_descriptor {
+                return Err(ENOENT);
             }
-            _ if !by_descriptor => return Err(ENOENT),
             // What fstat(2) tells of a descriptor that the program has is no question of paths.
-            _ if access::wanted(nr, arg, flags, true) == Access::Read => return Ok(true),
-            _ => name_of(folder, &mut path).map(|()| Found::There)?,
-        };
-        if path.as_bytes().starts_with(b"pipe:[") {
-            return Ok(true); // by a name in /proc of a descriptor; no file, and it lies nowhere
+            if access::wanted(nr, arg, flags, true) == Access::Read {
+                return Ok(true);
+            }
+            let mut name = PathText::new();
+            name_of(folder, &mut name)?;
+            return Ok(allows(paths, nr, arg, flags, Found::There, &name));
         }
-        let wanted = access::wanted(nr, arg, flags, found == Found::There);
-        Ok(paths.allows(wanted, path.as_bytes()))
+        let Manner::Walked(places) = &mut self.manner else {
+            let allowed = |there| paths.allows(access::wanted(nr, arg, flags, there), text);
+            let answer = allowed(true);
+            if !is_name(text) || answer != allowed(false) {
+                self.manner = Manner::NotStraight;
+            }
+            return Ok(answer);
+        };
+        let (Some(place), Some(frozen)) =
+            slot.map_or((None, None), |slot| (places.get_mut(slot), self.block.frozen.get(slot)))
+        else {
+            return Err(ENAMETOOLONG);
+        };
+        let place = match place {
+            Some(place) => place,
+            none => {
+                let exact = is_exact(self.block, nr);
+                let place = none.insert(Place::new());
+                place.walk(text, folder, access::follow(nr, flags), resolve, |link| {
+                    if exact {
+                        freeze(frozen, link);
+                    }
+                })?;
+                place
+            }
+        };
+        Ok(allows(paths, nr, arg, flags, place.found, &place.name))
+    }
+
+    /// A copy of a path.
+    fn text(&self, slot: usize) -> &'b [u8] {
+        let (Some(Some((_, len))), Some(frozen)) =
+            (self.asked.get(slot), self.block.frozen.get(slot))
+        else {
+            return &[];
+        };
+        // SAFETY: only this file writes to the copies, and not while it looks at one: this thread is in the shim,
+        // and what a signal brings waits.
+        let whole = unsafe { &*frozen.as_ptr().cast_const() };
+        whole.get(..*len).unwrap_or(&[])
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    There,
-    Missing,
+/// Whether call `nr` opens a file, and can be made to open exactly what was judged: not where a filter of the
+/// program's looks at how it is made.
+fn is_exact(block: &Block, nr: u32) -> bool {
+    access::is_open(nr) && !block.filtered.load(Ordering::Relaxed)
+}
+
+/// Whether the paths allow what the call wants of a file.
+fn allows(paths: Paths<'_>, nr: u32, arg: u8, flags: u64, found: Found, name: &PathText) -> bool {
+    if name.as_bytes().starts_with(b"pipe:[") {
+        return true; // by a name in /proc of a descriptor; no file, and it lies nowhere
+    }
+    paths.allows(access::wanted(nr, arg, flags, found == Found::There), name.as_bytes())
 }
 
 fn address_of<T>(cell: &Cell<T>) -> u64 {
-    cell.as_ptr().addr() as u64
+    cell.as_ptr().expose_provenance() as u64
 }
 
-fn open_at(folder: i32, path: u64, flags: u32) -> Result<i32, i32> {
-    sys::open_at(folder, path, O_PATH | O_CLOEXEC | flags)
+/// Copies the string at `addr`, and gives its length.
+///
+/// # Errors
+/// As [`usermem::string`].
+fn copy_to(frozen: &Cell<[u8; FROZEN]>, addr: u64) -> Result<usize, i32> {
+    // SAFETY: nobody has a reference to it: see `Asking::text`.
+    usermem::string(addr, unsafe { &mut *frozen.as_ptr() })
 }
 
-/// Writes the path of `fd` to `out`, and closes it.
-fn name(fd: i32, out: &mut Text<FROZEN>) -> Result<(), i32> {
-    let named = name_of(fd, out);
-    sys::close(fd);
-    named
+/// Has the kernel be given `path` in place of the copy of the program's.
+fn freeze(frozen: &Cell<[u8; FROZEN]>, path: &PathText) {
+    let mut bytes = [0; FROZEN];
+    bytes.iter_mut().zip(path.as_bytes()).for_each(|(to, from)| *to = *from);
+    frozen.set(bytes);
 }
 
-/// Writes the path of `fd`, or of the folder the program is in, to `out`.
-fn name_of(fd: i32, out: &mut Text<FROZEN>) -> Result<(), i32> {
-    let mut link = Text::<32>::new();
-    match fd {
-        AT_FDCWD => link.str("/proc/self/cwd").byte(0),
-        _ => link.str("/proc/self/fd/").dec(u64::from(fd.unsigned_abs())).byte(0),
-    };
-    let mut buffer = [0; FROZEN];
-    let len = sys::readlink(link.as_bytes(), &mut buffer)?;
-    out.raw(buffer.get(..len).unwrap_or(&[]));
-    Ok(())
-}
-
-impl<'a> Asker<'a> for Asking<'_> {
+impl<'a> Asker<'a> for Asking<'_, '_> {
     fn path(&mut self, arg: u8, paths: Paths<'a>) -> Result<bool, u16> {
         self.path_is_in(arg, paths).map_err(|errno| errno as u16)
     }

@@ -146,6 +146,8 @@ pub struct Block {
 
     /// The call in hand was judged by a policy, and is made with these arguments.
     pub judged: Cell<Option<[u64; 6]>>,
+    /// How often the call in hand, an open, has found a link where none was to be.
+    pub tries: Cell<u32>,
     /// The paths that were judged: what the kernel is given.
     pub frozen: [Cell<[u8; FROZEN]>; 2],
     /// The flags of openat2 that were judged, likewise.
@@ -208,6 +210,7 @@ pub mod offset {
     pub const POST_RIP: usize = offset_of!(Block, post_rip);
     pub const THIS: usize = offset_of!(Block, this);
     pub const HSTACK_TOP: usize = offset_of!(Block, hstack_top);
+    pub const TRIES: usize = offset_of!(Block, tries);
     pub const XMM: usize = offset_of!(Block, xmm);
     pub const NEW_ARGS: usize = offset_of!(Block, new_args);
     pub const RETURN_RSP: usize = offset_of!(Block, return_rsp);
@@ -344,6 +347,19 @@ impl Block {
         self.post_rip.set(frame.rcx);
         self.exit_kind.set(ExitKind::Args);
         self.exit_target.set(crate::entry::args_addr());
+    }
+
+    /// Leaves towards the kernel with an openat2 in place of the call that opens a file; if that gives ELOOP, and
+    /// `again`, the call comes back to the shim.
+    pub fn open(&self, args: [u64; 6], again: bool) {
+        self.pass_args(args);
+        let [_, a, b, c, d, e, f] = self.new_args.get();
+        self.new_args.set([u64::from(ia2_core::nr::OPENAT2), a, b, c, d, e, f]);
+        if again {
+            self.post.set(crate::entry::opened_addr());
+        } else {
+            self.tries.set(0);
+        }
     }
 
     /// Leaves by setting the kernel's signal mask to `mask` and going to `rip` with the registers

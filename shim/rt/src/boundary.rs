@@ -8,7 +8,7 @@
 //!    put back to the `SYSCALL` it came from;
 //! 2. in a stub or the gate, or entering or leaving the slow path, with the call **not made yet**:
 //!    the thread is put back to its `SYSCALL`, number in `rax`;
-//! 3. there, with the call **made**: the thread is put forward behind its `SYSCALL`, result in
+//! 3. there, with the call **made** (and not to be made anew): the thread is put forward behind its `SYSCALL`, result in
 //!    `rax`;
 //! 4. in the shim's Rust code: the signal must wait, and is not brought here ([`crate::signal`]).
 //!
@@ -28,6 +28,8 @@ use ia2_core::layout::{STUB_CODE, STUB_LEA};
 
 /// An interrupted wait, as the kernel returns it.
 const EINTR: u64 = -4i64 as u64;
+/// ELOOP, of an open that was to follow no link.
+const FOUND_LINK: u64 = -40i64 as u64;
 
 /// Moves an interrupted context to the boundary.
 pub fn settle(block: &Block, uc: &mut UContext) {
@@ -46,6 +48,8 @@ pub fn settle(block: &Block, uc: &mut UContext) {
             ExitKind::Unmask => unmasked(block, uc),
             ExitKind::Pass | ExitKind::Args | ExitKind::SigReturn => remake(block, uc),
         }
+    } else if let Some(has_result) = entry::is_opened(rip) {
+        if has_result { made(block, uc) } else { remake(block, uc) }
     } else if let Some((slot, header)) = stub::header_at(rip) {
         let offset = rip - slot;
         let (reenter, tail) = (u64::from(header.reenter), u64::from(header.after));
@@ -67,7 +71,9 @@ pub fn settle(block: &Block, uc: &mut UContext) {
 /// in or out, or in what a stub adds to the instructions that were moved there.
 #[must_use]
 pub fn is_inside(rip: u64) -> bool {
-    if gate::contains(rip) || entry::is_arriving(rip) || entry::is_leaving(rip) {
+    let in_entry =
+        entry::is_arriving(rip) || entry::is_leaving(rip) || entry::is_opened(rip).is_some();
+    if gate::contains(rip) || in_entry {
         return true;
     }
     let Some((slot, header)) = stub::header_at(rip) else { return false };
@@ -93,15 +99,7 @@ fn in_gate(block: &Block, uc: &mut UContext) {
         rip if (gate::ARGS..gate::POST_END).contains(&rip) => match block.exit_kind.get() {
             ExitKind::Unmask => unmasked(block, uc),
             _ if rip == gate::ARGS => remake(block, uc),
-            _ => {
-                let result = uc.rax;
-                uc.set_frame(&block.frame.get());
-                uc.rax = result;
-                after(uc, block.frame.get().rcx);
-                if result == EINTR {
-                    block.waited.set(block.wait_mask.get());
-                }
-            }
+            _ => made(block, uc),
         },
         // Outside of Rust code (for which `settle` is not called) `raw` makes one call only, the
         // rt_sigreturn of an exit. Past it, the kernel has refused the frame.
@@ -111,6 +109,20 @@ fn in_gate(block: &Block, uc: &mut UContext) {
             after(uc, block.frame.get().rcx);
         }
         _ => {} // nothing that is executed, but for the traps between the parts
+    }
+}
+
+/// The call in the frame has been made by `args`, and `rax` is its result.
+fn made(block: &Block, uc: &mut UContext) {
+    let result = uc.rax;
+    if result == FOUND_LINK && block.post.get() == entry::opened_addr() {
+        return remake(block, uc);
+    }
+    uc.set_frame(&block.frame.get());
+    uc.rax = result;
+    after(uc, block.frame.get().rcx);
+    if result == EINTR {
+        block.waited.set(block.wait_mask.get());
     }
 }
 

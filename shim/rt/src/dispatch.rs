@@ -30,7 +30,8 @@ pub unsafe extern "C" fn on_call() {
     let block = unsafe { Block::current() };
     let frame = block.frame.get();
     block.begin();
-    block.inspected.set(block.inspected.get().wrapping_add(1));
+    let is_new = block.tries.get() == 0;
+    block.inspected.set(block.inspected.get().wrapping_add(u64::from(is_new)));
     block.trace(frame.rcx, frame.nr(), 0);
     if !confine::dispatched(block, &frame) {
         judge(block, &frame);
@@ -52,6 +53,8 @@ fn judge(block: &'static Block, frame: &Frame) {
             block.judged.set(Some(args));
             dispatch(block, &frame.with_args(args));
         }
+        Effect::Opened { args, again } if !exe::call(block, frame) => block.open(args, again),
+        Effect::Opened { .. } => {}
         Effect::Gives(result) => block.done(result),
         Effect::Traps(data) => {
             signal::raise_sigsys(frame, SYS_SECCOMP, data.into());

@@ -28,6 +28,15 @@
 //! between test and store would wait for the next inspected call. Nothing here may change a flag
 //! after `popfq`, hence `jrcxz`.
 //!
+//! # `ia2_opened`: after an open that was to follow no link
+//!
+//! ```text
+//! in:   as a post of the gate: rax = result, gs = block
+//! out:  gate.POST_ARGS; or, if a link was found, ia2_slow again with the call as the program made it, and
+//!       `tries` one higher
+//! ```
+//! The flags are the program's already, hence `lea` and `jrcxz`.
+//!
 //! # `ia2_signal`: every signal
 //!
 //! ```text
@@ -42,6 +51,7 @@
 
 #![allow(unsafe_code, reason = "global_asm")]
 
+use crate::abi::errno::ELOOP;
 use crate::abi::{SigFrame, UContext};
 use crate::block::{Block, offset};
 use crate::gate;
@@ -56,6 +66,8 @@ global_asm!(
     ".hidden ia2_slow_saved, ia2_leave_flags",
     ".globl ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
     ".hidden ia2_done, ia2_args, ia2_sigreturn, ia2_signal, ia2_back, ia2_back_end, ia2_restorer",
+    ".globl ia2_opened, ia2_opened_link, ia2_opened_end",
+    ".hidden ia2_opened, ia2_opened_link, ia2_opened_end",
     ".balign 64",
     "ia2_slow:",
     "mov dword ptr gs:[{in_shim}], 1",
@@ -173,6 +185,26 @@ global_asm!(
     "push 2",
     "popfq",
     "jmp 7b",
+    "ia2_opened:",
+    "lea ecx, [rax + {eloop}]",
+    "jrcxz ia2_opened_link",
+    "mov dword ptr gs:[{tries}], 0",
+    "movabs rcx, {post_args}",
+    "jmp rcx",
+    "ia2_opened_link:",
+    "mov ecx, gs:[{tries}]",
+    "lea ecx, [rcx + 1]",
+    "mov gs:[{tries}], ecx",
+    "mov rax, gs:[{rax}]",
+    "mov rdi, gs:[{rdi}]",
+    "mov rsi, gs:[{rsi}]",
+    "mov rdx, gs:[{rdx}]",
+    "mov r10, gs:[{r10}]",
+    "mov r8, gs:[{r8}]",
+    "mov r9, gs:[{r9}]",
+    "mov rcx, gs:[{rcx}]",
+    "jmp ia2_slow",
+    "ia2_opened_end:",
     ".balign 16",
     "ia2_signal:",
     "mov rbx, rsp", // the frame; rbx itself is in it
@@ -232,6 +264,9 @@ global_asm!(
     hstack_top = const offset::HSTACK_TOP,
     return_rsp = const offset::RETURN_RSP,
     new_args = const offset::NEW_ARGS,
+    tries = const offset::TRIES,
+    eloop = const ELOOP,
+    post_args = const gate::POST_ARGS,
     xmm = const offset::XMM,
     eflags = const offset::FRAME_EFLAGS,
     rax = const offset::FRAME_RAX,
@@ -261,6 +296,9 @@ unsafe extern "C" {
     static ia2_done: u8;
     static ia2_args: u8;
     static ia2_sigreturn: u8;
+    static ia2_opened: u8;
+    static ia2_opened_link: u8;
+    static ia2_opened_end: u8;
     static ia2_signal: u8;
     static ia2_back: u8;
     static ia2_back_end: u8;
@@ -294,6 +332,10 @@ addr!(
     sigreturn_addr = ia2_sigreturn
 );
 addr!(
+    /// A post: an open that was to follow no link.
+    opened_addr = ia2_opened
+);
+addr!(
     /// The handler the kernel knows.
     signal_addr = ia2_signal
 );
@@ -307,6 +349,15 @@ addr!(
 #[must_use]
 pub fn is_arriving(rip: u64) -> bool {
     (slow_addr()..(&raw const ia2_slow_busy).addr() as u64).contains(&rip)
+}
+
+/// Whether `rip` is behind an open that was to follow no link. If so, whether its result is still in `rax`;
+/// after that, the call is about to be made again.
+#[must_use]
+pub fn is_opened(rip: u64) -> Option<bool> {
+    let (link, end) = (&raw const ia2_opened_link, &raw const ia2_opened_end);
+    let is_it = (opened_addr()..end.addr() as u64).contains(&rip);
+    is_it.then_some(rip < link.addr() as u64)
 }
 
 /// Whether `rip` is leaving the slow path: the registers are what the block's frame says.

@@ -46,7 +46,8 @@
 //! | `exec` | execve, execveat: the loader starts the program | |
 //! | `exe` | `/proc/self/exe`, where the kernel would name the loader | |
 //! | `policy` | what the policy says to a call, and what happens then | [U] |
-//! | `ask` | what only the shim can tell of a call: paths, callers | |
+//! | `ask` | what only the shim can tell of a call: paths, callers | [U] |
+//! | `walk` | where a path leads | |
 //! | `report` | a refusal in words | |
 //! | `patch` | live patching of one site | [U] |
 //! | `library` | text that is mapped while the program runs | [U] |
@@ -97,3 +98,4 @@ pub mod stats;
 pub mod stub;
 pub mod sys;
 pub mod usermem;
+mod walk;

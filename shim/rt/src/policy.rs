@@ -15,7 +15,7 @@ use crate::block::Block;
 use crate::{clone, report, state, stats, sys};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use ia2_core::blob::{Blob, Call, Cause};
+use ia2_core::blob::{Blob, Call, Cause, Verdict};
 use ia2_core::bpf::X32_BIT;
 use ia2_core::handover::MOST_LAYERS;
 use ia2_core::nr;
@@ -80,6 +80,14 @@ pub fn is_free(nr: u32) -> bool {
 pub enum Effect {
     /// It is made, with these arguments.
     Made([u64; 6]),
+    /// It opens a file, and is made as openat2 with these arguments; if that finds a link, and `again`, it is
+    /// judged again.
+    Opened {
+        /// Of openat2.
+        args: [u64; 6],
+        /// Not for the last time.
+        again: bool,
+    },
     /// It is not made, and gives this.
     Gives(i64),
     /// It is not made; the program gets SIGSYS, with this as `si_errno`.
@@ -90,16 +98,17 @@ pub enum Effect {
 
 /// What becomes of the call of `frame`, whose `rcx` is where it returns to. Reports a refusal.
 pub fn effect(block: &Block, frame: &Frame) -> Effect {
-    let mut asking = Asking::new(block, frame);
     let call = Call { nr: frame.nr(), args: frame.args() };
     if call.nr >= X32_BIT {
         // No calls of this architecture; a policy is not asked, nor by the filter.
         return Effect::Gives(-i64::from(ENOSYS));
     }
-    let strictest = layers()
-        .map(|layer| layer.judge(&call, &mut asking))
-        .reduce(|strict, next| if next.action < strict.action { next } else { strict });
-    let Some(verdict) = strictest else { return Effect::Made(call.args) };
+    if let Some(effect) = straight(block, frame, &call) {
+        return effect;
+    }
+    let mut places = [None, None];
+    let mut asking = Asking::walked(block, frame, &mut places);
+    let Some(verdict) = strictest(&call, &mut asking) else { return Effect::Made(call.args) };
     let quiet = matches!(verdict.cause, Cause::Argument);
     if !verdict.action.lets_through() && !quiet {
         block.denied.set(block.denied.get().wrapping_add(1));
@@ -108,13 +117,29 @@ pub fn effect(block: &Block, frame: &Frame) -> Effect {
         report::say(block, frame, &verdict);
     }
     match verdict.action {
-        ActionKind::Allow | ActionKind::Emulate => Effect::Made(asking.arguments(call.args)),
+        ActionKind::Allow | ActionKind::Emulate => asking.made(),
         ActionKind::Errno(errno) => Effect::Gives(-i64::from(errno)),
         ActionKind::Trap(data) => Effect::Traps(data),
         ActionKind::Trace(_) => Effect::Gives(sys::pass(call.nr, call.args)),
         ActionKind::KillThread => kill_thread(block, frame),
         ActionKind::KillProcess => kill_process(block),
     }
+}
+
+/// What becomes of an open whose path can be judged as it is, if it is allowed and nothing is said about
+/// it. Else it is judged by where its path leads, so that it is told the kernel's errors first.
+fn straight(block: &Block, frame: &Frame, call: &Call) -> Option<Effect> {
+    let mut asking = Asking::straight(block, frame)?;
+    let verdict = strictest(call, &mut asking)?;
+    let is_allowed = verdict.action == ActionKind::Allow && !verdict.log;
+    (is_allowed && asking.holds()).then(|| asking.made())
+}
+
+/// What the strictest layer says.
+fn strictest(call: &Call, asking: &mut Asking<'_, '_>) -> Option<Verdict<'static>> {
+    layers()
+        .map(|layer| layer.judge(call, asking))
+        .reduce(|strict, next| if next.action < strict.action { next } else { strict })
 }
 
 /// Dies as from `SECCOMP_RET_KILL_PROCESS`: of SIGSYS. (The filter would do it too, but not for the

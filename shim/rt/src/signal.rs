@@ -254,7 +254,7 @@ fn refused_by_policy(block: &Block, uc: &mut UContext) -> Option<Next> {
     match policy::effect(block, &frame) {
         Effect::Gives(result) => uc.rax = result.cast_unsigned(),
         Effect::Made(_) if block.filtered.load(Ordering::Relaxed) => return None,
-        Effect::Made(_) => {
+        Effect::Made(_) | Effect::Opened { .. } => {
             uc.rcx = uc.rip;
             uc.rip = gate::GENERIC;
         }
@@ -297,7 +297,7 @@ fn vsyscall(block: &Block, frame: &Frame) -> u64 {
     let result = match effect {
         Effect::Made(args) => sys::pass(frame.nr(), args),
         Effect::Gives(result) => result,
-        Effect::Traps(_) | Effect::Again => -i64::from(ENOSYS),
+        Effect::Opened { .. } | Effect::Traps(_) | Effect::Again => -i64::from(ENOSYS),
     };
     result.cast_unsigned()
 }

@@ -8,6 +8,7 @@
 use crate::abi::{SigAction, SigInfo, errno};
 use crate::gate;
 use core::arch::asm;
+use ia2_core::access::HOW_SIZE;
 use ia2_core::sigset::{AltStack, SigSet};
 use linux_raw_sys::general as k;
 
@@ -424,6 +425,16 @@ pub fn with_descriptors(slot: i32, work: impl FnOnce() -> Result<(), i32>) -> Re
 /// As the call.
 pub fn open_at(folder: i32, path: u64, flags: u32) -> Result<i32, i32> {
     check(call!(__NR_openat, i64::from(folder), path, flags, 0)).map(|fd| fd as i32)
+}
+
+/// openat2(2) without a mode; `path` is the address of a string.
+///
+/// # Errors
+/// As the call.
+pub fn open_within(folder: i32, path: u64, flags: u32, resolve: u32) -> Result<i32, i32> {
+    let how = [u64::from(flags), 0, u64::from(resolve)];
+    let how_addr = (&raw const how).addr();
+    check(call!(__NR_openat2, i64::from(folder), path, how_addr, HOW_SIZE)).map(|fd| fd as i32)
 }
 
 /// Whether the file could be executed by its descriptor: asks the kernel (`AT_EXECVE_CHECK`, Linux

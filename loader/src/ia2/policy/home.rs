@@ -6,7 +6,7 @@
 
 use ia2_core::verdict::ActionKind;
 use ia2_core::{calls, own};
-use ia2_policy::compile::{exempted, lets_exec};
+use ia2_policy::compile::{exempted, needs};
 use ia2_policy::condition::{assume, has_question};
 use ia2_policy::policy::{Expr, Policy};
 
@@ -95,14 +95,14 @@ pub(crate) fn weak(policy: &Policy, parts: &[Part], numbers: &[u32]) -> Vec<Weak
     if !parts.iter().any(|part| part.level == Some("A2")) {
         return all;
     }
-    let (own, exec) = (exempted(policy), lets_exec(policy));
+    let (own, needs) = (exempted(policy), needs(policy));
     for nr in numbers {
         let name = calls::name(*nr).unwrap_or("");
         if UNSEEN.contains(&name) {
             let why = "the shim refuses it where it was rewritten";
             all.push(Weak { nr: *nr, level: "A0", why, only: "" });
         } else if own.contains(nr) {
-            let (why, only) = own::row(*nr, exec).map_or(("", ""), |row| (row.what, row.only));
+            let (why, only) = own::row(*nr, needs).map_or(("", ""), |row| (row.what, row.only));
             all.push(Weak { nr: *nr, level: "A1", why, only });
         }
     }

@@ -198,7 +198,7 @@ fn is_argument(offset: u32) -> bool {
 
 impl<'a> Number<'a> {
     pub(super) fn of(trial: &Trial<'a>, nr: u32) -> Self {
-        let Trial { policy, blob, exec, .. } = trial;
+        let Trial { policy, blob, needs, .. } = trial;
         let rule = policy.rule_of(nr).and_then(|index| Some((index, policy.rules.get(index)?)));
         let outcomes = rule.and_then(|(index, _)| {
             let of_rule = |held| Outcome::of_rule(policy, index, held);
@@ -212,7 +212,7 @@ impl<'a> Number<'a> {
             known: [const { Cell::new(None) }; 2],
             before_policy: before_policy(nr),
             guard: guard(nr),
-            own: own::form(nr, *exec).map(Form::insns),
+            own: own::form(nr, *needs).map(Form::insns),
             is_inspected,
             can_be_free: !is_inspected && !rule.is_some_and(|(_, rule)| names_gate(&rule.when)),
             is_slow: [false, true].map(|filtered| blob.is_slow(nr, filtered)),
