@@ -19,6 +19,9 @@ const MEMORY_BOUND_KIB: f64 = 1536.0;
 /// How much longer a signal may take to its handler and back than natively.
 const DELIVERY_BOUND: f64 = 1.3;
 
+/// How much longer an open may take whose path a policy judges.
+const OPENING_BOUND: f64 = 1.25;
+
 /// How much longer a call may take under our filter of most rules than under that of one rule. A search
 /// has nine tests more in it; measured 1.00 to 1.04.
 const FILTER_BOUND: f64 = 1.10;
@@ -113,6 +116,7 @@ impl Report {
             }
         }
         bounds.extend(self.delivery());
+        bounds.extend(self.opening());
         for timing in &self.timings {
             for line in timing.lines() {
                 if let Some(to_native) = line.to_native
@@ -175,6 +179,18 @@ impl Report {
             what: "delivery of a signal / native, strict, without its calls".to_owned(),
             value: (delivered(Row::Strict)? - mask - look) / delivered(Row::Native)?,
             limit: DELIVERY_BOUND,
+        })
+    }
+
+    /// What an open takes under policy `ia2`, which judges its path on a copy, as a ratio to native; without
+    /// what any call costs under the strict filter.
+    fn opening(&self) -> Option<Bound> {
+        let ns = |row, call| Some(per_call(&self.samples(row, call)?.generations.concat()));
+        let any = ns(Row::Strict, Call::Getpid)? - ns(Row::Native, Call::Getpid)?;
+        Some(Bound {
+            what: "open under policy-ia2, without what any call costs / native".to_owned(),
+            value: (ns(Row::Policy, Call::Open)? - any) / ns(Row::Native, Call::Open)?,
+            limit: OPENING_BOUND,
         })
     }
 

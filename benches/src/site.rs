@@ -48,6 +48,7 @@ global_asm!(
     "ia2b_site ia2b_getpid, {getpid}",
     "ia2b_site ia2b_unknown, {unknown}",
     "ia2b_site ia2b_read, {read}",
+    "ia2b_site ia2b_open, {open}",
     "ia2b_site ia2b_sigprocmask, {sigprocmask}",
     "ia2b_site ia2b_tgkill, {tgkill}",
     // Where the kernel returns to from a signal handler; the kernel pops the frame itself.
@@ -78,6 +79,7 @@ global_asm!(
     "ia2b_last:",
     ".purgem ia2b_site",
     getpid = const libc::SYS_getpid,
+    open = const libc::SYS_open,
     sigset_bytes = const SIGSET_BYTES,
     unknown = const UNKNOWN_NR,
     read = const libc::SYS_read,
@@ -98,6 +100,8 @@ unsafe extern "C" {
     fn ia2b_unknown_after();
     fn ia2b_read(a: usize, b: usize, c: usize) -> isize;
     fn ia2b_read_after();
+    fn ia2b_open(a: usize, b: usize, c: usize) -> isize;
+    fn ia2b_open_after();
     fn ia2b_sigprocmask(a: usize, b: usize, c: usize) -> isize;
     fn ia2b_sigprocmask_after();
     fn ia2b_tgkill(a: usize, b: usize, c: usize) -> isize;
@@ -117,6 +121,9 @@ pub(crate) enum Call {
     Unknown,
     /// `read(fd of /dev/zero, buffer, 1)`.
     Read,
+    /// `open("/etc/passwd", O_RDONLY | O_CLOEXEC)`: a path that a policy has a rule about. Closed when no time is
+    /// taken.
+    Open,
     /// `rt_sigprocmask(SIG_BLOCK, NULL, &old, 8)`: trivial for the kernel, and a call that the
     /// shim has to look at although it changes nothing. An inspected call with an empty verdict.
     Sigprocmask,
@@ -132,10 +139,11 @@ pub(crate) enum Call {
 
 impl Call {
     /// All calls, in the order of the table.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Getpid,
         Self::Unknown,
         Self::Read,
+        Self::Open,
         Self::Sigprocmask,
         Self::SetMask,
         Self::Tgkill,
@@ -143,9 +151,11 @@ impl Call {
     ];
 
     /// Whether it is measured in `row`: not where nobody asks, and no signals in the hand-made floors,
-    /// which allow one instruction only, while a handler returns from another.
+    /// which allow one instruction only, while a handler returns from another; nor opens, for which another
+    /// closes.
     pub(crate) fn is_in(self, row: Row) -> bool {
         match self {
+            Self::Open => matches!(row, Row::Native | Row::Strict | Row::Policy),
             Self::SetMask => matches!(row, Row::Native | Row::AddressFilter | Row::Strict),
             Self::Tgkill | Self::Signal => {
                 matches!(row, Row::Native | Row::NoBackstop | Row::Strict | Row::Sud)
@@ -160,6 +170,7 @@ impl Call {
             Self::Getpid => "getpid",
             Self::Unknown => "nr500",
             Self::Read => "read1",
+            Self::Open => "open",
             Self::Sigprocmask => "sigprocmask",
             Self::SetMask => "setmask",
             Self::Tgkill => "tgkill",
@@ -177,6 +188,7 @@ impl Call {
             Self::Getpid => ia2b_getpid,
             Self::Unknown => ia2b_unknown,
             Self::Read => ia2b_read,
+            Self::Open => ia2b_open,
             Self::Sigprocmask | Self::SetMask => ia2b_sigprocmask,
             Self::Tgkill | Self::Signal => ia2b_tgkill,
         }
@@ -188,6 +200,7 @@ impl Call {
             Self::Getpid => ia2b_getpid_after,
             Self::Unknown => ia2b_unknown_after,
             Self::Read => ia2b_read_after,
+            Self::Open => ia2b_open_after,
             Self::Sigprocmask | Self::SetMask => ia2b_sigprocmask_after,
             Self::Tgkill | Self::Signal => ia2b_tgkill_after,
         })
@@ -247,6 +260,8 @@ static DELIVERED: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Prepared {
     call: Call,
     arguments: [usize; 3],
+    /// A descriptor of `/dev/zero`, which is the last.
+    zero: i32,
     /// What `read` and `rt_sigprocmask` write to.
     _buffer: Box<[u64; 8]>,
 }
@@ -259,6 +274,9 @@ impl Prepared {
         let arguments = match call {
             Call::Getpid | Call::Unknown => [0; 3],
             Call::Read => [usize::try_from(zero).unwrap_or(usize::MAX), target, 1],
+            Call::Open => {
+                [c"/etc/passwd".as_ptr() as usize, (libc::O_RDONLY | libc::O_CLOEXEC) as usize, 0]
+            }
             Call::Sigprocmask => [libc::SIG_BLOCK as usize, 0, target],
             Call::SetMask => {
                 if let Some(mask) = buffer.first_mut() {
@@ -280,7 +298,7 @@ impl Prepared {
                 [own, own, libc::SIGUSR1 as usize]
             }
         };
-        Self { call, arguments, _buffer: buffer }
+        Self { call, arguments, zero, _buffer: buffer }
     }
 
     /// Makes the call once and says whether the answer is the right one.
@@ -293,8 +311,17 @@ impl Prepared {
             Call::Getpid => u32::try_from(answer) == Ok(std::process::id()),
             Call::Unknown => i32::try_from(-answer) == Ok(libc::ENOSYS),
             Call::Read => answer == 1,
+            Call::Open => i32::try_from(answer).is_ok_and(|fd| fd > self.zero),
             Call::Sigprocmask | Call::SetMask | Call::Tgkill => answer == 0,
             Call::Signal => answer == 0 && DELIVERED.load(Ordering::Relaxed) == delivered + 1,
+        }
+    }
+
+    /// Undoes what the calls of a chunk have left, while no time is taken.
+    pub(crate) fn clean_up(&self) {
+        if self.call == Call::Open {
+            // SAFETY: whatever is above was opened by the measured calls: this is the last that `main` opened.
+            unsafe { libc::close_range(self.zero.cast_unsigned() + 1, u32::MAX, 0) };
         }
     }
 

@@ -82,12 +82,14 @@ fn serve(call: Call, prepared: &Prepared) -> std::io::Result<()> {
             return Err(std::io::Error::other(format!("wrong answer from {}", call.name())));
         }
         prepared.chunk();
+        prepared.clean_up();
         let traps_before = floor::traps();
         let mut chunks = [0; CHUNKS_PER_BATCH];
         for chunk in &mut chunks {
             let start = Instant::now();
             prepared.chunk();
             *chunk = u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX);
+            prepared.clean_up();
         }
         let own_traps = floor::traps() - traps_before;
         Batch { chunks, own_traps, patched: u32::from(call.is_patched()) }.write(&mut answers)?;

@@ -50,6 +50,12 @@ const AT_EMPTY_PATH: u64 = 0x1000;
 /// The argument that is the folder of path argument `path`: the descriptor right before it.
 #[must_use]
 pub fn folder(nr: u32, path: u8) -> Option<u8> {
+    // The most frequent ones.
+    match nr {
+        OPEN | CREAT => return None,
+        OPENAT | OPENAT2 => return Some(0),
+        _ => {}
+    }
     let before = path.checked_sub(1)?;
     let arg = calls::args(nr).nth(before.into())?;
     (arg.kind == Kind::Fd && arg.set == Some(Set::ATFD)).then_some(before)
@@ -58,8 +64,12 @@ pub fn folder(nr: u32, path: u8) -> Option<u8> {
 /// Where call `nr` has its flags.
 #[must_use]
 pub fn flags(nr: u32) -> Flags {
-    if nr == OPENAT2 {
-        return Flags::Behind(2);
+    match nr {
+        OPEN => return Flags::Argument(1),
+        OPENAT => return Flags::Argument(2),
+        OPENAT2 => return Flags::Behind(2),
+        CREAT => return Flags::None,
+        _ => {}
     }
     let mut args = calls::args(nr).zip(0u8..);
     let at = args.find(|(arg, _)| arg.kind == Kind::Flags && arg.name == "flags");
@@ -172,8 +182,14 @@ mod tests {
 
     #[test]
     fn flags_and_folders_are_found_in_the_table() {
-        assert_eq!((flags(OPEN), folder(OPEN, 0)), (Flags::Argument(1), None));
-        assert_eq!((flags(OPENAT), folder(OPENAT, 1)), (Flags::Argument(2), Some(0)));
+        for (name, path) in [("open", 0), ("openat", 1), ("creat", 0)] {
+            let named = |kind| crate::calls::args(nr(name)).position(|arg| arg.kind == kind);
+            let wanted = named(crate::calls::Kind::Flags)
+                .map_or(Flags::None, |at| Flags::Argument(at as u8));
+            assert_eq!(flags(nr(name)), wanted, "{name}");
+            let wanted = named(crate::calls::Kind::Fd).map(|at| at as u8);
+            assert_eq!(folder(nr(name), path), wanted, "{name}");
+        }
         assert_eq!((flags(OPENAT2), folder(OPENAT2, 1)), (Flags::Behind(2), Some(0)));
         assert_eq!(folder(nr("renameat2"), 3), Some(2));
         assert_eq!((flags(nr("stat")), folder(nr("stat"), 0)), (Flags::None, None));

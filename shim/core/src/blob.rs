@@ -21,6 +21,7 @@
 //! | patterns | 2 words | where in the strings |
 //! | strings | bytes | UTF-8 |
 
+use crate::bpf::NR;
 use crate::cbpf::{self, Data, Fault, Program};
 use crate::layout::TABLE_NUMBERS;
 use crate::paths;
@@ -278,7 +279,11 @@ impl<'a> Patterns<'a> {
     /// Whether one of them means the path.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
-        self.iter().any(|pattern| paths::matches(pattern.as_bytes(), path))
+        let strings = self.strings.as_bytes();
+        self.rows.iter().any(|[offset, len]| {
+            let from = strings.get(offset as usize..).unwrap_or(&[]);
+            from.get(..len as usize).is_some_and(|pattern| paths::matches(pattern, path))
+        })
     }
 
     /// The patterns, in order.
@@ -518,8 +523,27 @@ impl<'a> Blob<'a> {
     /// What the policy says to a call. Numbers that no native call has (x32, negative ones) are the
     /// business of the filter's first instructions, and not of a policy.
     pub fn judge(&self, call: &Call, asker: &mut impl Asker<'a>) -> Verdict<'a> {
+        self.judge_from(0, call, asker)
+    }
+
+    /// Where in the program the search for number `nr` has ended: at the first instruction that looks at
+    /// anything else, or at the beginning if none does.
+    #[must_use]
+    pub fn start_of(&self, nr: u32) -> usize {
+        let mut state = cbpf::State::START;
+        let data = Data::new(nr, 0, &[0; 6]);
+        match state.run(self.shim, &data, |offset| offset != NR, |_| Err(())) {
+            Ok(Some(_)) => 0,
+            Ok(None) | Err(()) => state.at(),
+        }
+    }
+
+    /// As [`Blob::judge`], with what [`Blob::start_of`] has found before.
+    pub fn judge_from(&self, start: usize, call: &Call, asker: &mut impl Asker<'a>) -> Verdict<'a> {
         let data = Data::new(call.nr, 0, &call.args);
-        match cbpf::run(self.shim, &data, |question| self.answer(question, asker)) {
+        let mut state = cbpf::State::with(start, call.nr);
+        let end = state.run(self.shim, &data, |_| false, |question| self.answer(question, asker));
+        match end.map(|end| end.unwrap_or(u32::MAX)) {
             Ok(index) => self.verdict(index).unwrap_or(Verdict::STRICTEST),
             Err(errno) => Verdict {
                 action: ActionKind::Errno(errno),

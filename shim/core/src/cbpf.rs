@@ -174,6 +174,12 @@ impl State {
         Self { at, a: 0, x: 0, scratch: [0; SCRATCH] }
     }
 
+    /// Before instruction `at`, with `a` in `A`.
+    #[must_use]
+    pub const fn with(at: usize, a: u32) -> Self {
+        Self { a, ..Self::before(at) }
+    }
+
     /// Number of the instruction that is next.
     #[must_use]
     pub const fn at(&self) -> usize {

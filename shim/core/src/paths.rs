@@ -18,8 +18,14 @@
 /// Whether the pattern means the path.
 #[must_use]
 pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
-    if pattern.first() != Some(&b'/') || path.first() != Some(&b'/') {
+    if pattern.first() != Some(&b'/')
+        || path.first() != Some(&b'/')
+        || differs_at_once(pattern, path)
+    {
         return false;
+    }
+    if pattern.len() == 1 {
+        return true; // the root, and everything below it
     }
     let covers_below = !pattern.iter().any(|byte| matches!(byte, b'*' | b'?'));
     let (mut pattern, mut path) = (Components(pattern), Components(path));
@@ -50,6 +56,13 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
         }
         (pattern, path) = (*after, *tried);
     }
+}
+
+/// Whether both differ before any wildcard: so it is with most.
+fn differs_at_once(pattern: &[u8], path: &[u8]) -> bool {
+    let mut pairs = pattern.iter().zip(path);
+    let first = pairs.find(|(wanted, byte)| wanted != byte || matches!(wanted, b'*' | b'?'));
+    first.is_some_and(|(wanted, byte)| !matches!(wanted, b'*' | b'?' | b'/') && *byte != b'/')
 }
 
 /// Whether `path` is what the kernel calls a place: absolute, and without anything that leads elsewhere but

@@ -209,12 +209,13 @@ impl<'b, 'p> Asking<'b, 'p> {
             return Ok(allows(paths, nr, arg, flags, Found::There, &name));
         }
         let Manner::Walked(places) = &mut self.manner else {
-            let allowed = |there| paths.allows(access::wanted(nr, arg, flags, there), text);
-            let answer = allowed(true);
-            if !is_name(text) || answer != allowed(false) {
+            let [there, missing] = [true, false].map(|there| access::wanted(nr, arg, flags, there));
+            let allowed = is_name(text) && paths.allows(there, text);
+            // What is refused, the kernel may have an error of its own for.
+            if !allowed || (missing != there && !paths.allows(missing, text)) {
                 self.manner = Manner::NotStraight;
             }
-            return Ok(answer);
+            return Ok(allowed);
         };
         let (Some(place), Some(frozen)) =
             slot.map_or((None, None), |slot| (places.get_mut(slot), self.block.frozen.get(slot)))

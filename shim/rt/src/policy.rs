@@ -14,10 +14,11 @@ use crate::ask::Asking;
 use crate::block::Block;
 use crate::{clone, report, state, stats, sys};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use ia2_core::blob::{Blob, Call, Cause, Verdict};
 use ia2_core::bpf::X32_BIT;
 use ia2_core::handover::MOST_LAYERS;
+use ia2_core::layout::TABLE_NUMBERS;
 use ia2_core::nr;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::SIGSYS;
@@ -27,13 +28,19 @@ use ia2_core::verdict::ActionKind;
 struct Layers {
     blobs: UnsafeCell<[Option<Blob<'static>>; MOST_LAYERS]>,
     len: AtomicUsize,
+    /// Of each number, where its search ends in each layer's program ([`Blob::start_of`]), once somebody has
+    /// asked; all that find it find the same.
+    starts: [[AtomicU16; TABLE_NUMBERS as usize]; MOST_LAYERS],
 }
 
 // SAFETY: a slot is written before `len` covers it, by the only thread there is, and never again.
 unsafe impl Sync for Layers {}
 
-static LAYERS: Layers =
-    Layers { blobs: UnsafeCell::new([None; MOST_LAYERS]), len: AtomicUsize::new(0) };
+static LAYERS: Layers = Layers {
+    blobs: UnsafeCell::new([None; MOST_LAYERS]),
+    len: AtomicUsize::new(0),
+    starts: [const { [const { AtomicU16::new(0) }; TABLE_NUMBERS as usize] }; MOST_LAYERS],
+};
 
 /// Adds a layer. False if there is no room.
 ///
@@ -138,8 +145,23 @@ fn straight(block: &Block, frame: &Frame, call: &Call) -> Option<Effect> {
 /// What the strictest layer says.
 fn strictest(call: &Call, asking: &mut Asking<'_, '_>) -> Option<Verdict<'static>> {
     layers()
-        .map(|layer| layer.judge(call, asking))
+        .zip(&LAYERS.starts)
+        .map(|(layer, starts)| layer.judge_from(start(layer, starts, call.nr), call, asking))
         .reduce(|strict, next| if next.action < strict.action { next } else { strict })
+}
+
+/// Where the layer's program begins to look at more than the number.
+fn start(layer: &Blob<'_>, starts: &[AtomicU16], nr: u32) -> usize {
+    let Some(slot) = starts.get(nr as usize) else { return 0 };
+    match slot.load(Ordering::Relaxed) {
+        0 => {
+            let start = layer.start_of(nr);
+            // A program has fewer than 4096 instructions.
+            slot.store(start as u16, Ordering::Relaxed);
+            start
+        }
+        known => known.into(),
+    }
 }
 
 /// Dies as from `SECCOMP_RET_KILL_PROCESS`: of SIGSYS. (The filter would do it too, but not for the
