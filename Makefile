@@ -11,7 +11,7 @@ UNIT := -p ia2-core -p ia2-plan -p ia2-policy -p ia2-rt -p ia2-boot -p ia2-loade
 VM_TESTS := c_programs attacks policy filters unprivileged
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo quick check check-vm lint attacks stress fuzz bench install clean help
+.PHONY: all deps demo quick check check-vm lint attacks stress races fuzz bench install clean help
 
 ## all      build libia2shim.so, libia2shim.a, ia2 and ia2-loader under target/release, and plan this machine's libraries
 all:
@@ -67,6 +67,13 @@ stress:
 	@scripts/deps cc gcc musl-gcc
 	@$(MAKE) --no-print-directory all
 	IA2_STRESS_SEED=$(SEED) IA2_STRESS_ROUNDS=$(ROUNDS) $(CARGO) test -p ia2-tests --test stress -- $(ONLY)
+
+## races    paths rewritten and links turned while calls are judged, ROUNDS= (1000000) of each; ONLY= is one of them
+races: ROUNDS ?= 1000000
+races:
+	@scripts/deps cc gcc
+	@$(MAKE) --no-print-directory all
+	IA2_RACES_ROUNDS=$(ROUNDS) $(CARGO) test -p ia2-tests --test races -- $(ONLY)
 
 ## fuzz     texts at random to parser and compiler of policies, for MINUTES= (10); SEED=, ROUND= repeat what failed
 fuzz: SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')

@@ -436,7 +436,9 @@ impl Stage {
         folder.path()
     }
 
-    fn command(&self, program: &Path, user: User, way: Way, policy: &str) -> Command {
+    /// A command that runs `program` in this way.
+    #[must_use]
+    pub fn command(&self, program: &Path, user: User, way: Way, policy: &str) -> Command {
         let mut command = match way.entry {
             Entry::Native => Command::new(program),
             Entry::Preloaded => {
