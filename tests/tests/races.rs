@@ -40,9 +40,9 @@ enum Claim {
 use Claim::{Held, Open};
 
 /// A link is turned between the look at where the path leads and the kernel's own walk (docs/policy.md).
-const LINKS_OF_OPEN: Claim = Open;
-const LINKS_OF_EXECVE: Claim = Open;
-const LINKS_OF_RENAME: Claim = Open;
+const LINKS_OF_OPEN: Claim = Held;
+const LINKS_OF_EXECVE: Claim = Held;
+const LINKS_OF_RENAME: Claim = Held;
 
 /// A call, what changes in it, and what is claimed. `rename-to` is rename(2) with the other path changing. A link at
 /// the end of a path of rename is not followed, so there is nothing to turn.

@@ -16,9 +16,11 @@
 //! | leads to a place with a name | by that name | by that name |
 //! | leads through a link of /proc to what has none: a pipe, a file that was deleted | by what the kernel calls it | by the name of that link |
 //!
-//! What is *not* noticed: in the last row, another file that gets the descriptor's number meanwhile; in calls
-//! that do not open, all of it: they are made with the program's path. Under a filter of the program's own,
-//! so are opens, for it may know nothing of openat2.
+//! Other calls are made with that name too, but nothing keeps them from following a link: what is *not* noticed is
+//! a folder on the way that is itself replaced by a link meanwhile. An exec opens the program's path, and goes
+//! on only if that gives the file that was judged ([`crate::exec`]). Not noticed either: in the last row of the
+//! table, another file that gets the descriptor's number. Under a filter of the program's own, opens and the
+//! others are made with the program's path, for it may know nothing of openat2.
 
 #![allow(unsafe_code, reason = "looks at copies in the block")]
 
@@ -32,13 +34,14 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 use ia2_core::access::{self, Flags, HOW_SIZE};
 use ia2_core::blob::{Asker, Caller, Paths};
+use ia2_core::nr;
 use ia2_core::paths::is_name;
 use ia2_core::regs::Frame;
 use ia2_core::verdict::Access;
 use linux_raw_sys::general::{AT_FDCWD, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS};
 
-/// An open begins anew so many times because of a link on its way.
-const MOST_TRIES: u32 = 8;
+/// A call begins anew so many times because of a link on its way.
+pub(crate) const MOST_TRIES: u32 = 8;
 
 /// One call being judged.
 pub(crate) struct Asking<'b, 'p> {
@@ -91,11 +94,15 @@ impl<'b, 'p> Asking<'b, 'p> {
             return opened;
         }
         let mut args = self.frame.args();
-        for (asked, frozen) in self.asked.iter().zip(&self.block.frozen) {
-            if let Some((arg, _)) = asked
-                && let Some(slot) = args.get_mut(usize::from(*arg))
+        for (slot, frozen) in self.block.frozen.iter().enumerate() {
+            let Some(Some((arg, _))) = self.asked.get(slot) else { continue };
+            if let Manner::Walked(places) = &self.manner
+                && let Some(Some(place)) = places.get(slot)
             {
-                *slot = address_of(frozen);
+                self.settle(slot, place, frozen);
+            }
+            if let Some(arg) = args.get_mut(usize::from(*arg)) {
+                *arg = address_of(frozen);
             }
         }
         if let (Some(how), Flags::Behind(at)) = (self.how, access::flags(self.frame.nr())) {
@@ -106,6 +113,21 @@ impl<'b, 'p> Asking<'b, 'p> {
             }
         }
         Effect::Made(args)
+    }
+
+    /// What the kernel is given in place of a path that leads to `place`: its name, unless a program would see the
+    /// difference, or there is none. An exec keeps the path, which its program sees, and compares the file.
+    fn settle(&self, slot: usize, place: &Place, frozen: &Cell<[u8; FROZEN]>) {
+        if matches!(self.frame.nr(), nr::EXECVE | nr::EXECVEAT) {
+            self.block.judged_file.set(place.file);
+            return;
+        }
+        // A folder that is named by `.` cannot be removed, nor can a link by a slash behind it.
+        let last = self.text(slot).rsplit(|byte| *byte == b'/').next().unwrap_or(&[]);
+        let is_ordinary = !matches!(last, b"" | b"." | b"..");
+        if place.by == By::Name && is_ordinary && !self.block.filtered.load(Ordering::Relaxed) {
+            freeze(frozen, &place.name);
+        }
     }
 
     /// An open of what was judged, and of nothing else, if that has a name.

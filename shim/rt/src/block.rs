@@ -146,6 +146,8 @@ pub struct Block {
 
     /// The call in hand was judged by a policy, and is made with these arguments.
     pub judged: Cell<Option<[u64; 6]>>,
+    /// The file that was judged in an exec: device and inode.
+    pub judged_file: Cell<Option<(u64, u64)>>,
     /// How often the call in hand, an open, has found a link where none was to be.
     pub tries: Cell<u32>,
     /// The paths that were judged: what the kernel is given.
@@ -302,6 +304,7 @@ impl Block {
         self.before.set(Before { blocked_held, altstack });
         self.wait_mask.set(None);
         self.judged.set(None);
+        self.judged_file.set(None);
     }
 
     /// Puts back what [`Block::begin`] noted.
@@ -465,6 +468,7 @@ fn grow() -> Result<(), i32> {
             (&raw mut (*block).wait_mask).write(Cell::new(None));
             (&raw mut (*block).waited).write(Cell::new(None));
             (&raw mut (*block).judged).write(Cell::new(None));
+            (&raw mut (*block).judged_file).write(Cell::new(None));
             (&raw mut (*block).this).write(Cell::new(addr));
             (&raw mut (*block).hstack_top).write(Cell::new(addr));
             (&raw mut (*block).next).write(AtomicPtr::new(FIRST.load(Ordering::Relaxed)));

@@ -32,9 +32,10 @@ use crate::abi::errno::{
     E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENODEV, ENOENT, ENOEXEC, ENXIO, EPERM,
 };
 use crate::abi::{SIG_IGN, SigAction};
+use crate::ask::MOST_TRIES;
 use crate::block::Block;
 use crate::state::{self, Backstop};
-use crate::{exe, lock, sys, usermem};
+use crate::{exe, gate, lock, sys, usermem};
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 use ia2_core::elf::{ENTRY_LEN, HEADER_LEN, Header, Table};
@@ -82,7 +83,14 @@ pub fn exec(block: &Block, frame: &Frame) {
         return block.pass();
     }
     let mut made = Made { fd: -1, memory: 0, len: 0 };
+    let tries = block.tries.take();
     let errno = match prepare(block, &call, mask, &mut made) {
+        Err(TURNED) if tries < MOST_TRIES => {
+            made.undo(block);
+            block.tries.set(tries + 1);
+            return block.unmask(mask, gate::GENERIC); // judged anew
+        }
+        Err(TURNED) => EACCES,
         Ok(list) => execute(block, &call, list, &mut made),
         Err(errno) => errno,
     };
@@ -90,6 +98,9 @@ pub fn exec(block: &Block, frame: &Frame) {
     block.done(-i64::from(errno));
     block.unmask(mask, frame.rcx);
 }
+
+/// No errno: the path leads to another file by now.
+const TURNED: i32 = 0;
 
 /// What a failed exec leaves behind, to be taken away.
 struct Made {
@@ -180,6 +191,13 @@ fn prepare(block: &Block, call: &Call, mask: u64, made: &mut Made) -> Result<u64
         sys::unshare_files()?;
     }
     made.fd = open(call, path)?;
+    if let Some(judged) = block.judged_file.get()
+        && sys::identity(made.fd)?.file() != judged
+        // Judged by the name that the kernel gives it, which is the loader's.
+        && exe::instead(call.folder, call.path).is_none()
+    {
+        return Err(TURNED);
+    }
     // The loader reads there what it starts in; without it, better an error now than an end later.
     sys::close(sys::open(b"/proc/self/maps\0", O_RDONLY, 0)?);
     let count = count(call.argv)?;

@@ -545,6 +545,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Device and inode: which file it is, whatever its state.
+    #[must_use]
+    pub const fn file(self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     fn of(stat: &k::stat) -> Self {
         let time = |s: k::__kernel_ulong_t, ns| s.wrapping_mul(1_000_000_000).wrapping_add(ns);
         Self {

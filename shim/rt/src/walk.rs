@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) found: Found,
     /// What leads there.
     pub(crate) by: By,
+    /// The file: device and inode.
+    pub(crate) file: Option<(u64, u64)>,
 }
 
 /// Whether there is a file at a place.
@@ -60,7 +62,7 @@ struct Way {
 impl Place {
     /// Nowhere yet.
     pub(crate) const fn new() -> Self {
-        Self { name: PathText::new(), found: Found::Missing, by: By::Name }
+        Self { name: PathText::new(), found: Found::Missing, by: By::Name, file: None }
     }
 
     /// Becomes where the path leads from `folder`; `resolve` as openat2(2) has it, but for
@@ -108,6 +110,7 @@ impl Place {
         link: impl FnOnce(&PathText),
     ) -> Result<(), i32> {
         self.found = Found::There;
+        self.file = Some(sys::identity(file.0)?.file());
         name_of(file.0, &mut self.name)?;
         if way.has_no_magic() || file.is_at(&mut self.name) {
             self.by = By::Name;
@@ -115,7 +118,7 @@ impl Place {
         }
         way.reach_last_link()?;
         // Meanwhile, the way may have been turned to another.
-        if sys::identity(file.0)? != sys::identity_at(way.path.as_bytes())? {
+        if self.file != Some(sys::identity_at(way.path.as_bytes())?.file()) {
             return Err(EACCES);
         }
         self.by = By::Link;
@@ -223,9 +226,10 @@ impl Opened {
     fn is_at(&self, name: &mut PathText) -> bool {
         let len = name.as_bytes().len();
         name.byte(0);
-        let here = sys::identity(self.0);
-        let is =
-            whole(name).is_ok() && here.is_ok() && here == sys::link_identity_at(name.as_bytes());
+        let is = whole(name).is_ok()
+            && sys::identity(self.0).is_ok_and(|here| {
+                sys::link_identity_at(name.as_bytes()).is_ok_and(|at| at.file() == here.file())
+            });
         name.truncate(len);
         is
     }
