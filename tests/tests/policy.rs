@@ -590,6 +590,38 @@ fn paths_are_judged_however_they_are_named() {
     check(run(&mut preloaded, LIMIT).expect("it runs"), &judged, "preloaded");
 }
 
+/// A path that is judged is opened, and used otherwise, as natively.
+#[test]
+fn what_is_allowed_is_done_as_natively() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let program = folder.path().join("opens");
+    let source = workspace().join("tests/policy/opens.c");
+    output(Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(source)).expect("it compiles");
+    let calls = "open, openat, openat2, creat, truncate, newfstatat, lstat, rmdir, unlink, mkdir";
+    let written = Written::new(&format!(
+        "{OPEN}files rw \"/\"\n{calls} : path in files else errno EACCES\n\
+         rename : oldpath in files && newpath in files else errno EACCES\n"
+    ));
+    let said = |command: &mut Command| {
+        let at = tempfile::tempdir().expect("a folder can be made");
+        let at = at.path().canonicalize().expect("it is there");
+        let run = run(command.current_dir(at), LIMIT).expect("it runs");
+        assert_eq!(run.end, End::Exit(0), "{}{}", run.text(), run.error_text());
+        run.text()
+    };
+    let natively = said(&mut Command::new(&program));
+    assert!(natively.lines().count() > 60, "{natively}");
+    for options in [&[][..], &["--no-patch"], &["--backstop", "inspected"], &["--backstop", "none"]]
+    {
+        let mut ia2 = Command::new(ia2());
+        ia2.args(["run", "--quiet", "-p", &written.policy()]).args(options).arg("--").arg(&program);
+        assert_eq!(said(&mut ia2), natively, "{options:?}");
+    }
+    let mut preloaded = Command::new(&program);
+    preloaded.env("LD_PRELOAD", shim()).env("IA2_POLICY", written.policy());
+    assert_eq!(said(&mut preloaded), natively, "preloaded");
+}
+
 /// Who makes the call.
 #[test]
 fn callers_are_told_apart() {
