@@ -35,15 +35,38 @@ struct change {
     /// The byte of the path that is rewritten, from its end, and its two values.
     int byte;
     char values[2];
-    /// The link that is turned, and where it leads.
+    /// The link that is turned, and where it leads; if it is not always one, a folder takes its place.
     const char *link, *leads[2];
+    /// Errors besides EACCES: of an open that met links again and again where none was when it was judged, and of
+    /// a call that was allowed, and found nothing.
+    int refusal, absence;
 };
 static const struct change changes[] = {
-    {"letter", "a/file", {"a/file", "r/file"}, 6, {'a', 'r'}, 0, {0}},
-    {"length", "cut.r", {"cut", "cut.r"}, 2, {0, '.'}, 0, {0}},
-    {"last-link", "links/file", {"a/file", "r/file"}, 0, {0}, "links/file", {"../a/file", "../r/file"}},
-    {"middle-link", "links/folder/file", {"a/file", "r/file"}, 0, {0}, "links/folder", {"../a", "../r"}},
-    {"flags", "ro/file", {"ro/file", "ro/file"}, 0, {0}, 0, {0}},
+    {.name = "letter", .path = "a/file", .means = {"a/file", "r/file"}, .byte = 6, .values = "ar"},
+    {.name = "length", .path = "cut.r", .means = {"cut", "cut.r"}, .byte = 2, .values = {0, '.'}},
+    {.name = "flags", .path = "ro/file", .means = {"ro/file", "ro/file"}},
+    {.name = "last-link",
+     .path = "links/file",
+     .means = {"a/file", "r/file"},
+     .link = "links/file",
+     .leads = {"../a/file", "../r/file"}},
+    {.name = "dangling-link",
+     .path = "links/file",
+     .means = {"a/file", "r/file"},
+     .link = "links/file",
+     .leads = {"../a/none", "../r/file"},
+     .absence = ENOENT},
+    {.name = "middle-link",
+     .path = "links/folder/file",
+     .means = {"a/file", "r/file"},
+     .link = "links/folder",
+     .leads = {"../a", "../r"}},
+    {.name = "folder-or-link",
+     .path = "links/folder/file",
+     .means = {0, "r/file"},
+     .link = "links/folder",
+     .leads = {0, "../r"},
+     .refusal = ELOOP},
 };
 static const struct change *change;
 
@@ -54,6 +77,7 @@ static _Alignas(64) struct open_how how;
 static _Alignas(64) volatile long turns;
 static volatile int is_over;
 static int judges_itself;
+static const char *means[2];
 static int cwd;
 static ino_t inodes[2];
 
@@ -69,9 +93,17 @@ static char *byte(void) {
     return found;
 }
 
+static void exchange(const char *one, const char *other) {
+    CHECK(renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0);
+}
+
 /// Makes the call be about what is allowed (0), or what is refused (1).
 static void turn(int to) {
-    if (change->link) {
+    static int is_now;
+    if (change->link && !change->leads[0]) {
+        if (to != is_now) exchange("links/spare", change->link);
+        is_now = to;
+    } else if (change->link) {
         CHECK(symlink(change->leads[to], "links/spare") == 0);
         CHECK(rename("links/spare", change->link) == 0);
     } else if (change->byte) {
@@ -80,6 +112,17 @@ static void turn(int to) {
         __atomic_store_n(&how.flags, to ? O_RDWR : O_RDONLY, __ATOMIC_RELAXED);
     }
     turns++;
+}
+
+/// Makes the folder that takes turns with a link. It is reached by its descriptor wherever it is.
+static void make_folder(void) {
+    static char found[64];
+    CHECK(mkdir(change->link, 0700) == 0 && link("a/file", change->path) == 0);
+    CHECK(symlink(change->leads[1], "links/spare") == 0);
+    int fd = open(change->link, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    snprintf(found, sizeof found, "/proc/self/fd/%d/file", fd);
+    means[0] = found;
 }
 
 /// Keeps this thread on the processor of this number, of those there are. On the same one the two would take
@@ -104,25 +147,25 @@ static void *keep_turning(void *unused) {
 /// Whether the call is about what is refused, at this moment.
 static int looks_refused(void) {
     char target[64] = {0};
-    if (change->link) CHECK(readlink(change->link, target, sizeof target - 1) > 0);
+    if (change->link) CHECK(readlink(change->link, target, sizeof target - 1) > 0 || errno == EINVAL);
     return change->link   ? strcmp(target, change->leads[1]) == 0
            : change->byte ? __atomic_load_n(byte(), __ATOMIC_RELAXED) == change->values[1]
                           : __atomic_load_n(&how.flags, __ATOMIC_RELAXED) == O_RDWR;
 }
 
-/// A call that was not refused worked.
-#define CHECK_ERROR(result)                                                                        \
-    do {                                                                                           \
-        if ((result) < 0) errno = (int)-(result);                                                  \
-        CHECK((result) >= 0);                                                                      \
-    } while (0)
+/// What became of a call that failed.
+static int failed(long result) {
+    if (result == -EACCES || -result == change->refusal) return IS_REFUSED;
+    errno = (int)-result;
+    CHECK(-result == change->absence);
+    return IS_ALLOWED;
+}
 
 /// Makes the call as the judge allows it.
 #define JUDGED(...) (judges_itself && looks_refused() ? -EACCES : RAW(__VA_ARGS__))
 
 static int opened(long fd) {
-    if (fd == -EACCES) return IS_REFUSED;
-    CHECK_ERROR(fd);
+    if (fd < 0) return failed(fd);
     struct stat found;
     CHECK(fstat((int)fd, &found) == 0);
     int mode = fcntl((int)fd, F_GETFL) & O_ACCMODE;
@@ -144,8 +187,7 @@ static int by_execve(void) {
         _exit(NEITHER);
     }
     int end = ended(child);
-    if (end == NEITHER && result == -EACCES) return IS_REFUSED;
-    CHECK_ERROR(result);
+    if (end == NEITHER) return failed(result);
     CHECK(end == ALLOWED || end == REFUSED);
     return end == REFUSED ? IS_WON : IS_ALLOWED;
 }
@@ -157,10 +199,9 @@ static void restore(const char *from, const char *to) {
 
 static int by_rename(void) {
     long result = JUDGED(SYS_rename, path, "moved");
-    if (result == -EACCES) return IS_REFUSED;
-    CHECK_ERROR(result);
+    if (result < 0) return failed(result);
     int is_won = inode_of("moved") == inodes[1];
-    restore("moved", change->means[is_won]);
+    restore("moved", means[is_won]);
     return is_won ? IS_WON : IS_ALLOWED;
 }
 
@@ -168,10 +209,9 @@ static int by_rename_to(void) {
     static ino_t source;
     if (!source) source = inode_of("source");
     long result = JUDGED(SYS_rename, "source", path);
-    if (result == -EACCES) return IS_REFUSED;
-    CHECK_ERROR(result);
-    int is_won = inode_of(change->means[1]) == source;
-    restore(change->means[is_won], "source");
+    if (result < 0) return failed(result);
+    int is_won = inode_of(means[1]) == source;
+    restore(means[is_won], "source");
     return is_won ? IS_WON : IS_ALLOWED;
 }
 
@@ -180,10 +220,21 @@ static const struct {
     int (*make)(void);
     /// Whether the path is given from a descriptor of the folder.
     int is_relative;
+    /// Before each call so many pauses are made at most: else the two threads fall into step, and every turn finds
+    /// the call at the same point.
+    unsigned pauses;
 } calls[] = {
-    {"open", by_open, 0},     {"openat", by_openat, 1}, {"openat2", by_openat2, 1},
-    {"execve", by_execve, 0}, {"rename", by_rename, 0}, {"rename-to", by_rename_to, 0},
+    {"open", by_open, 0, 128},      {"openat", by_openat, 1, 128}, {"openat2", by_openat2, 1, 128},
+    {"execve", by_execve, 0, 2048}, {"rename", by_rename, 0, 128},  {"rename-to", by_rename_to, 0, 128},
 };
+
+static void pause_at_random(unsigned most) {
+    static unsigned state = 1; // xorshift
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    for (unsigned left = state % most; left > 0; left--) __builtin_ia32_pause();
+}
 
 /// The row of a table that has this name.
 #define ROW(table, wanted)                                                                         \
@@ -203,7 +254,9 @@ int main(int count, char **arguments) {
     long wanted = strtol(arguments[4], 0, 10), round = 0, seen = 0;
     CHECK(wanted > 0 && getcwd(folder, sizeof folder));
     CHECK((cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) >= 0);
-    for (int i = 0; i < 2; i++) CHECK((inodes[i] = inode_of(change->means[i])) != 0);
+    memcpy(means, change->means, sizeof means);
+    if (!means[0]) make_folder();
+    for (int i = 0; i < 2; i++) CHECK((inodes[i] = inode_of(means[i])) != 0);
     if (inodes[0] == inodes[1]) inodes[1] = 0; // the flags change, and not the file
     int length = snprintf(path, sizeof path, "%s%s%s", call->is_relative ? "" : folder,
                           call->is_relative ? "" : "/", change->path);
@@ -216,11 +269,12 @@ int main(int count, char **arguments) {
     CHECK(pthread_create(&turner, 0, keep_turning, 0) == 0);
     long outcomes[OUTCOMES] = {0};
     while (round < wanted && !(count == 6 && outcomes[IS_WON])) {
-        // A turner that does not get to run makes no race. Not every round: it would always be at the same point.
+        // A turner that does not get to run makes no race.
         if (round++ % 16 == 0) {
             while (turns == seen) sched_yield();
             seen = turns;
         }
+        pause_at_random(call->pauses);
         outcomes[call->make()]++;
     }
     is_over = 1;
