@@ -39,10 +39,6 @@ enum Claim {
 }
 use Claim::{Held, Open};
 
-/// A link that leads to nothing is turned. An exec is judged by where a file would be then, and nothing compares
-/// what is there afterwards.
-const DANGLING_LINKS_OF_EXECVE: Claim = Open;
-
 /// A folder and a link take each other's place. Rename is made with the name that was judged, but follows links in it.
 const FOLDERS_OF_RENAME: Claim = Open;
 
@@ -72,7 +68,7 @@ const RACES: [(&str, &str, Claim); 33] = [
     ("execve", "letter", Held),
     ("execve", "length", Held),
     ("execve", "last-link", Held),
-    ("execve", "dangling-link", DANGLING_LINKS_OF_EXECVE),
+    ("execve", "dangling-link", Held),
     ("execve", "middle-link", Held),
     ("execve", "folder-or-link", Held),
     ("rename", "letter", Held),

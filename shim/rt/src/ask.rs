@@ -118,7 +118,7 @@ impl<'b, 'p> Asking<'b, 'p> {
     /// What the kernel is given in place of a path that leads to `place`: its name, unless a program would see the
     /// difference, or there is none. An exec keeps the path, which its program sees, and compares the file.
     fn settle(&self, slot: usize, place: &Place, frozen: &Cell<[u8; FROZEN]>) {
-        if matches!(self.frame.nr(), nr::EXECVE | nr::EXECVEAT) {
+        if is_exec(self.frame.nr()) {
             self.block.judged_file.set(place.file);
             return;
         }
@@ -257,6 +257,9 @@ impl<'b, 'p> Asking<'b, 'p> {
                 place
             }
         };
+        if place.found == Found::Missing && is_exec(nr) {
+            return Err(ENOENT); // or there would be no file to compare with
+        }
         Ok(allows(paths, nr, arg, flags, place.found, &place.name))
     }
 
@@ -272,6 +275,10 @@ impl<'b, 'p> Asking<'b, 'p> {
         let whole = unsafe { &*frozen.as_ptr().cast_const() };
         whole.get(..*len).unwrap_or(&[])
     }
+}
+
+const fn is_exec(nr: u32) -> bool {
+    matches!(nr, nr::EXECVE | nr::EXECVEAT)
 }
 
 /// Whether call `nr` opens a file, and can be made to open exactly what was judged: not where a filter of the
