@@ -155,9 +155,13 @@ unsafe fn put_under(
     install::seal_text(objects.own_text);
     install::signals(block, handover)?;
     install::backstop(&config, block, handover)?;
+    let own_text = objects.own_text.map(|(start, end)| start..end);
     drop((config, objects));
     // SAFETY: everything that was allocated has been dropped.
     unsafe { arena::release() };
+    // SAFETY: nothing else runs.
+    unsafe { ia2_rt::memory::boot(block, own_text) }
+        .map_err(GiveUp::because("the map of memory that the policy asks for cannot be made"))?;
     raw::enter(Phase::Live);
     Ok(())
 }

@@ -24,14 +24,15 @@
 use crate::bpf::NR;
 use crate::cbpf::{self, Data, Fault, Program};
 use crate::layout::TABLE_NUMBERS;
+use crate::memory::Refusal;
 use crate::paths;
-use crate::verdict::{Access, ActionKind};
+use crate::verdict::{Access, ActionKind, Memory};
 use core::str;
 
 /// First word.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"ia2P");
 /// Second word: changes with every change of the form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes before the first section.
 pub const HEADER_LEN: usize = 16 + 8 * SECTIONS;
 /// Bytes of a bitmap of numbers.
@@ -62,6 +63,12 @@ pub enum Section {
 pub const SLOW_BEYOND: u32 = 1;
 /// See [`SLOW_BEYOND`].
 pub const SLOW_ALONE_BEYOND: u32 = 2;
+/// In the flags: the parts of [`Memory`].
+pub const MEMORY_MAP: u32 = 4;
+/// See [`MEMORY_MAP`].
+pub const MEMORY_WX: u32 = 8;
+/// See [`MEMORY_MAP`].
+pub const MEMORY_SCAN: u32 = 16;
 
 /// Tags of [`ActionKind`] in a verdict row; the argument is in the upper half.
 pub mod action {
@@ -179,6 +186,8 @@ pub enum Cause<'a> {
     Unknown,
     /// An argument could not be read.
     Argument,
+    /// The map of memory has something against it.
+    Memory(Refusal),
 }
 
 /// Where a rule stands.
@@ -490,6 +499,16 @@ impl<'a> Blob<'a> {
     #[must_use]
     pub const fn name(&self) -> &'a str {
         self.name
+    }
+
+    /// What the shim is to know of the program's memory.
+    #[must_use]
+    pub const fn memory(&self) -> Memory {
+        Memory {
+            map: self.flags & MEMORY_MAP != 0,
+            wx: self.flags & MEMORY_WX != 0,
+            scan: self.flags & MEMORY_SCAN != 0,
+        }
     }
 
     /// The filter for the kernel: 8 bytes an instruction, at an offset in the blob that is a multiple

@@ -28,6 +28,9 @@
 //! | `script` | the first line of a script |
 //! | `handover` | what an exec tells the loader |
 //! | `maps` | lines of `/proc/self/maps` |
+//! | `regions` | which addresses are mapped, and how |
+//! | `objects` | of what: files, shared memory |
+//! | `memory` | calls on memory, and what is against them |
 //! | `near` | "did you mean" |
 //! | `packed` | texts of the generated tables, without an address in them |
 //! | `own` | the calls that the shim makes for itself |
@@ -51,11 +54,14 @@ pub mod handover;
 pub mod late;
 pub mod layout;
 pub mod maps;
+pub mod memory;
 pub mod near;
 pub mod nr;
+pub mod objects;
 pub mod own;
 mod packed;
 pub mod paths;
+pub mod regions;
 pub mod regs;
 pub mod script;
 pub mod sets;

@@ -15,6 +15,7 @@ pub const LSEEK: u32 = 8;
 pub const MMAP: u32 = 9;
 pub const MPROTECT: u32 = 10;
 pub const MUNMAP: u32 = 11;
+pub const BRK: u32 = 12;
 pub const RT_SIGACTION: u32 = 13;
 pub const RT_SIGPROCMASK: u32 = 14;
 pub const RT_SIGRETURN: u32 = 15;
@@ -32,6 +33,7 @@ pub const FORK: u32 = 57;
 pub const VFORK: u32 = 58;
 pub const EXECVE: u32 = 59;
 pub const EXIT: u32 = 60;
+pub const SHMDT: u32 = 67;
 pub const FCNTL: u32 = 72;
 pub const FLOCK: u32 = 73;
 pub const READLINK: u32 = 89;
@@ -44,6 +46,8 @@ pub const PERSONALITY: u32 = 135;
 pub const PRCTL: u32 = 157;
 pub const ARCH_PRCTL: u32 = 158;
 pub const GETTID: u32 = 186;
+pub const IO_SETUP: u32 = 206;
+pub const IO_DESTROY: u32 = 207;
 pub const REMAP_FILE_PAGES: u32 = 216;
 pub const EXIT_GROUP: u32 = 231;
 pub const OPENAT: u32 = 257;
@@ -73,6 +77,7 @@ pub const CLOSE_RANGE: u32 = 436;
 pub const OPENAT2: u32 = 437;
 pub const FACCESSAT2: u32 = 439;
 pub const EPOLL_PWAIT2: u32 = 441;
+pub const MAP_SHADOW_STACK: u32 = 453;
 pub const MSEAL: u32 = 462;
 
 /// The calls that the shim looks at under every policy, because they touch what it lives on, each
@@ -114,6 +119,31 @@ pub const INSPECTED: &[(u32, &str)] = &[
 /// to the shim.
 pub const GUARDED: &[u32] = &[CLOSE, IOCTL, DUP2, FCNTL, DUP3];
 
+/// The calls that change which memory there is, and those that a protected range refuses: what the shim
+/// looks at where a policy asks for a map of memory. Sorted.
+pub const MEMORY: &[u32] = &[
+    MMAP,
+    MPROTECT,
+    MUNMAP,
+    BRK,
+    MREMAP,
+    MADVISE,
+    SHMAT,
+    SHMDT,
+    IO_SETUP,
+    IO_DESTROY,
+    REMAP_FILE_PAGES,
+    PKEY_MPROTECT,
+    MAP_SHADOW_STACK,
+    MSEAL,
+];
+
+/// Whether call `nr` is one of [`MEMORY`].
+#[must_use]
+pub fn is_memory(nr: u32) -> bool {
+    MEMORY.binary_search(&nr).is_ok()
+}
+
 /// Whether the shim looks at call `nr` under every policy.
 #[must_use]
 pub fn is_inspected(nr: u32) -> bool {
@@ -122,12 +152,13 @@ pub fn is_inspected(nr: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{INSPECTED, is_inspected};
+    use super::{INSPECTED, MEMORY, is_inspected, is_memory};
 
     #[test]
     fn inspected_calls_are_sorted_so_that_binary_search_finds_them() {
         assert!(INSPECTED.is_sorted_by_key(|row| row.0));
         assert!(INSPECTED.iter().all(|row| is_inspected(row.0)));
+        assert!(MEMORY.is_sorted() && MEMORY.iter().all(|nr| is_memory(*nr)));
         assert!(!is_inspected(0) && !is_inspected(39) && !is_inspected(u32::MAX));
     }
 }

@@ -86,3 +86,22 @@ impl Access {
         }
     }
 }
+
+/// What a policy asks of the map of the program's memory. Without `map`, there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// It is kept: what is protected stays as it is, and so does what the shim needs.
+    pub map: bool,
+    /// Nothing is writable and executable, by whatever views.
+    pub wx: bool,
+    /// What becomes executable has no instruction in it that changes the rights of protection keys.
+    pub scan: bool,
+}
+
+impl Memory {
+    /// What both ask for.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { map: self.map || other.map, wx: self.wx || other.wx, scan: self.scan || other.scan }
+    }
+}

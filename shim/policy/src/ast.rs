@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::Version;
+use ia2_core::verdict::Memory;
 
 /// A word or a text, and where it stands. The place of a text includes its quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub enum ItemKind {
     Unknown(Action),
     /// `mode blocklist` (true) or `mode allowlist`.
     Mode(bool),
+    /// `memory WORD, …`: what it asks for.
+    Memory(Memory),
     /// `include "NAME"`
     Include(Name),
     /// `use NAME`

@@ -3,7 +3,7 @@
 //! | step | file |
 //! |---|---|
 //! | constants and sets, in the order in which they stand | `names` |
-//! | `default`, `unknown`, `baseline`, `mode` | `settings` |
+//! | `default`, `unknown`, `baseline`, `mode`, `memory` | `settings` |
 //! | which rule each call has | `rank` |
 //! | each rule's condition, for each of its calls | `rules`, `condition`, `list`, `number`, `lookup` |
 //! | `files` items and path patterns | `files` |
@@ -55,6 +55,7 @@ pub(crate) fn check(
         version: header.map_or(1, |header| header.version),
         sources: sources.to_vec(),
         baseline: settings.baseline,
+        memory: settings.memory,
         default: settings.default.clone(),
         unknown: settings.unknown.clone(),
         rules,

@@ -153,7 +153,11 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
         strict: &strict,
         inspected: &inspected,
         shim: &program,
-        slow: shim.slow(|nr, class| class.is_slow || (!class.is_free && nr::is_inspected(nr))),
+        slow: shim.slow(|nr, class| {
+            class.is_slow
+                || (!class.is_free && nr::is_inspected(nr))
+                || (policy.memory.map && nr::is_memory(nr))
+        }),
         slow_alone: shim.slow(|_, class| !class.is_free),
         verdicts: &shim.verdicts,
         asks: &shim.asks,
@@ -234,7 +238,8 @@ pub(crate) fn borders(policy: &Policy) -> Vec<u32> {
     let guarded = bpf::GUARDS.iter().map(|row| row.0);
     let owned = own::numbers();
     let inspected = nr::INSPECTED.iter().map(|row| row.0);
-    let all = named.chain(ruled).chain(guarded).chain(owned).chain(inspected);
+    let memory = nr::MEMORY.iter().copied();
+    let all = named.chain(ruled).chain(guarded).chain(owned).chain(inspected).chain(memory);
     let mut borders: Vec<u32> =
         all.filter(|nr| *nr < X32_BIT).flat_map(|nr| [nr, nr.wrapping_add(1)]).chain([0]).collect();
     borders.sort_unstable();
@@ -459,7 +464,9 @@ impl<'a> Kernel<'a> {
         for nr in borders {
             let code = self.number(nr, shim);
             all.push((nr, code));
-            let is_free = shim.class(nr).is_plain && !nr::is_inspected(nr) && !self.names_gate(nr);
+            let is_looked_at =
+                nr::is_inspected(nr) || (self.policy.memory.map && nr::is_memory(nr));
+            let is_free = shim.class(nr).is_plain && !is_looked_at && !self.names_gate(nr);
             free.push((nr, is_free));
             // Where the first look lets everybody pass, the second may say anything.
             if !is_free {

@@ -254,7 +254,7 @@ fn place(cause: Cause<'_>) -> String {
         }
         Cause::Default => text!(" (default)"),
         Cause::Unknown => text!(" (unknown)"),
-        Cause::Argument => String::new(),
+        Cause::Argument | Cause::Memory(_) => String::new(),
     }
 }
 

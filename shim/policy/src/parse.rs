@@ -6,6 +6,7 @@
 //! item     = "baseline" "linux" VERSION
 //!          | "default" action | "unknown" action
 //!          | "mode" ( "allowlist" | "blocklist" )
+//!          | "memory" ( "off" | memory { "," memory } )          (* memory: map, wx, scan *)
 //!          | "include" TEXT | "use" WORD
 //!          | "const" WORD "=" ( bits | "{" elements "}" )
 //!          | "set" SET "=" "{" [ selectors [ "," ] ] "}"
@@ -41,11 +42,12 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::Version;
+use ia2_core::verdict::Memory;
 use ia2_core::{calls, near};
 
 /// The words that begin an item.
 const ITEMS: &[&str] = &[
-    "baseline", "default", "unknown", "mode", "include", "use", "const", "set", "files",
+    "baseline", "default", "unknown", "mode", "memory", "include", "use", "const", "set", "files",
     "override", "policy", "net", "layer", "require",
 ];
 
@@ -357,6 +359,10 @@ impl<'a> Parser<'a> {
                 self.take();
                 self.mode()
             }
+            "memory" => {
+                self.take();
+                self.memory()
+            }
             "include" => {
                 self.take();
                 Ok(ItemKind::Include(self.quoted_text("the name of a file in quotes")?))
@@ -434,6 +440,26 @@ impl<'a> Parser<'a> {
         };
         self.take();
         Ok(ItemKind::Mode(blocklist))
+    }
+
+    fn memory(&mut self) -> Parsed<ItemKind> {
+        let mut memory = Memory::default();
+        if self.take_word("off") {
+            return Ok(ItemKind::Memory(memory));
+        }
+        loop {
+            memory.map = true;
+            match self.word_ahead(0) {
+                "map" => {}
+                "wx" => memory.wx = true,
+                "scan" => memory.scan = true,
+                _ => return Err(self.unexpected("`map`, `wx`, `scan` or `off`")),
+            }
+            self.take();
+            if !self.take_if(",") {
+                return Ok(ItemKind::Memory(memory));
+            }
+        }
     }
 
     fn constant(&mut self, all: &mut File) -> Parsed<ItemKind> {

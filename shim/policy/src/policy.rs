@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::{Version, Width};
-use ia2_core::verdict::{Access, ActionKind, Region};
+use ia2_core::verdict::{Access, ActionKind, Memory, Region};
 
 /// A whole policy: what one file and its includes say. One layer.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Policy {
     pub sources: Vec<Source>,
     /// The newest kernel whose calls it knows: later ones are `unknown`. `None`: all of the table.
     pub baseline: Option<Version>,
+    /// What the shim is to know of the program's memory.
+    pub memory: Memory,
     /// For calls that no rule names.
     pub default: Action,
     /// For calls past the baseline, and numbers that no table knows.

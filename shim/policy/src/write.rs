@@ -7,10 +7,11 @@ use crate::span::{Span, line_column};
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::blob::{
-    ACCESSES, BITMAP_LEN, HEADER_LEN, MAGIC, SECTIONS, SLOW_ALONE_BEYOND, SLOW_BEYOND, Section,
-    TEXT_MAX, VERSION, action_word, ask, cause,
+    ACCESSES, BITMAP_LEN, HEADER_LEN, MAGIC, MEMORY_MAP, MEMORY_SCAN, MEMORY_WX, SECTIONS,
+    SLOW_ALONE_BEYOND, SLOW_BEYOND, Section, TEXT_MAX, VERSION, action_word, ask, cause,
 };
 use ia2_core::bpf::Insn;
+use ia2_core::verdict::Memory;
 
 /// What is written beside the policy itself.
 pub(crate) struct Parts<'a> {
@@ -73,8 +74,13 @@ pub(crate) fn write(policy: &Policy, parts: &Parts<'_>) -> Vec<u8> {
         (Section::Patterns, words(&writer.patterns)),
         (Section::Strings, writer.strings.into_bytes()),
     ];
-    let flag = |numbers: &Numbers, flag| if numbers.beyond { flag } else { 0 };
-    let flags = flag(&parts.slow, SLOW_BEYOND) | flag(&parts.slow_alone, SLOW_ALONE_BEYOND);
+    let flag = |is: bool, flag| if is { flag } else { 0 };
+    let Memory { map, wx, scan } = policy.memory;
+    let flags = flag(parts.slow.beyond, SLOW_BEYOND)
+        | flag(parts.slow_alone.beyond, SLOW_ALONE_BEYOND)
+        | flag(map, MEMORY_MAP)
+        | flag(wx, MEMORY_WX)
+        | flag(scan, MEMORY_SCAN);
     let (mut table, mut body) = (Vec::new(), Vec::new());
     for (_, bytes) in &sections {
         // Programs begin at a multiple of 8.

@@ -438,6 +438,14 @@ pub fn all() -> impl Iterator<Item = &'static Block> {
     core::iter::successors(get(&FIRST), |block| get(&block.next))
 }
 
+/// Where blocks are, with their stacks.
+pub fn parts() -> impl Iterator<Item = core::ops::Range<u64>> {
+    all().map(|block| {
+        let end = block.this.get() + size_of::<Block>() as u64;
+        end - REGION as u64..end
+    })
+}
+
 fn find_free() -> Option<&'static Block> {
     let from_cursor = core::iter::successors(get(&CURSOR), |block| get(&block.next));
     for block in from_cursor.chain(all()) {

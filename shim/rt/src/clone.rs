@@ -21,7 +21,7 @@
 
 use crate::abi::CloneArgs;
 use crate::block::{self, Block, offset};
-use crate::{gate, lock, signal, state, stats, sys, usermem};
+use crate::{gate, lock, memory, signal, state, stats, sys, usermem};
 use core::arch::{asm, global_asm};
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -166,7 +166,8 @@ pub fn clone(block: &'static Block, frame: &Frame) {
         // The child of a fork must find the locks in order, so they are ours while it is made.
         let _guards = (!shares_memory).then(|| {
             let actions = &block.actions.get().lock;
-            (lock::PATCH.lock(block), lock::BLOCKS.lock(block), actions.lock(block))
+            let guards = (lock::PATCH.lock(block), lock::BLOCKS.lock(block), actions.lock(block));
+            (guards, lock::MEMORY.lock(block))
         });
         // SAFETY: the child's block is filled; the child never returns here, see `ia2_clone`.
         unsafe { ia2_clone(&raw const call, child.this.get()) }
@@ -176,7 +177,7 @@ pub fn clone(block: &'static Block, frame: &Frame) {
         state::THREADS.fetch_sub(1, Ordering::Relaxed);
     }
     if shares_memory && (result < 0 || child.vforked.get()) {
-        for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
+        for lock in [&lock::PATCH, &lock::BLOCKS, &block.actions.get().lock, &lock::MEMORY] {
             lock.release_of(child);
         }
         if let (memory @ 1.., len) = child.exec_memory.replace((0, 0)) {
@@ -238,9 +239,11 @@ extern "C" fn child() {
     block.frame.set(frame);
     if flags & VM == 0 {
         block.selector.set(0);
-        for lock in [&lock::EXEC, &lock::PATCH, &lock::BLOCKS, &block.actions.get().lock] {
+        let own = &block.actions.get().lock;
+        for lock in [&lock::EXEC, &lock::PATCH, &lock::BLOCKS, own, &lock::MEMORY] {
             lock.force_release();
         }
+        memory::forked(block);
         block::forget_others(block);
         block.deferred.store(0, Ordering::Relaxed);
         block.pending_held.set(0);

@@ -11,8 +11,8 @@ use crate::block::Block;
 use crate::policy::Effect;
 use crate::state::{self, ARCH_GET_GS, ARCH_SET_GS, Backstop};
 use crate::{
-    action, barrier, clone, confine, exe, exec, library, mask, patch, policy, sigframe, signal,
-    stats, sys, usermem,
+    action, barrier, clone, confine, exe, exec, library, mask, memory, patch, policy, sigframe,
+    signal, stats, sys, usermem,
 };
 use core::sync::atomic::Ordering;
 use ia2_core::handover::{CONFIG_FD, LOADER_FD};
@@ -69,15 +69,16 @@ fn dispatch(block: &'static Block, frame: &Frame) {
     match frame.nr() {
         nr::MMAP => match library::map(block, args) {
             Some(result) => block.done(result),
-            None => block.pass(),
+            None => on_memory(block, frame),
         },
         nr::MPROTECT | nr::PKEY_MPROTECT => {
             let writable = args[2] as u32 & PROT_WRITE != 0;
             match writable.then(|| patch::make_writable(block, frame.nr(), args)).flatten() {
                 Some(result) => block.done(result),
-                None => block.pass(),
+                None => on_memory(block, frame),
             }
         }
+        nr if nr::is_memory(nr) => on_memory(block, frame),
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
         nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
         nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
@@ -112,6 +113,15 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::MEMBARRIER => barrier::membarrier(block, args),
         _ if exe::call(block, frame) => {}
         _ => block.pass(),
+    }
+}
+
+/// A call that changes memory.
+fn on_memory(block: &Block, frame: &Frame) {
+    if memory::is_on() {
+        block.done(memory::pass(block, frame.nr(), frame.args()));
+    } else {
+        block.pass();
     }
 }
 

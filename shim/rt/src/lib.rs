@@ -57,6 +57,7 @@
 //! | `state` | configuration and counters | [U] |
 //! | `stats` | the line written at exit | |
 //! | `die` | the only way to stop | |
+//! | `memory` | the map of the process's memory | [U] |
 //! | `mem` | `memcpy` and its kin, hidden | [U] |
 #![no_std]
 #![deny(unsafe_code)]
@@ -88,6 +89,7 @@ pub mod library;
 pub mod lock;
 pub mod mask;
 mod mem;
+pub mod memory;
 pub mod patch;
 pub mod policy;
 pub mod report;

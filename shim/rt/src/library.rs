@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "a pointer to a function that boot hands over")]
 
 use crate::block::Block;
-use crate::{lock, sys};
+use crate::{lock, memory, sys};
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -64,7 +64,7 @@ pub fn map(block: &Block, args: [u64; 6]) -> Option<i64> {
     }
     let planner = planner()?;
     let [_, len, prot, _, fd, offset] = args;
-    let result = sys::pass(nr::MMAP, args);
+    let result = memory::pass(block, nr::MMAP, args);
     if let Ok(start) = sys::check(result) {
         let _guard = lock::PATCH.lock(block);
         let end = start.saturating_add(len).saturating_add(4095) & !4095;

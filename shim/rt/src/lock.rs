@@ -8,7 +8,7 @@
 //! gone, finds the data whole and the locks its own to release. A task that shares the memory without
 //! being a thread may be killed while it holds one: the parent of a vfork takes it back when it wakes
 //! up ([`Lock::release_of`]), and for others who waits looks whether the owner still lives. Order:
-//! [`EXEC`], [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`].
+//! [`EXEC`], [`PATCH`], [`BLOCKS`], that of [`crate::action::Actions`], [`MEMORY`].
 
 #![allow(unsafe_code, reason = "turns the owner into a reference")]
 
@@ -28,6 +28,8 @@ pub static EXEC: Lock = Lock::new();
 pub static BLOCKS: Lock = Lock::new();
 /// Guards live patching and late stub memory.
 pub static PATCH: Lock = Lock::new();
+/// Guards the map of memory ([`crate::memory`]), over the calls that change it.
+pub static MEMORY: Lock = Lock::new();
 
 /// Tries before a wait sleeps, and for how long it does.
 const TRIES: u32 = 1000;

@@ -35,7 +35,7 @@ use crate::abi::UContext;
 use crate::block::Block;
 use crate::state::{self, Left};
 use crate::stub::{self, InUse};
-use crate::{lock, sys, usermem};
+use crate::{lock, memory, sys, usermem};
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use ia2_core::late;
 use ia2_core::layout::{ORIGINAL, StubHeader};
@@ -137,7 +137,7 @@ pub fn make_writable(block: &Block, number: u32, args: [u64; 6]) -> Option<i64> 
     }
     let _guard = lock::PATCH.lock(block);
     stub::all_in(addr, end).for_each(|patch| take_back(&patch));
-    Some(sys::pass(number, args))
+    Some(memory::pass(block, number, args))
 }
 
 /// Puts the program's bytes back. They are those of whole instructions, but the last of them may be cut
@@ -212,9 +212,9 @@ fn mapping_of(addr: u64) -> Option<Mapping> {
 }
 
 /// Calls `visit` for each line of `/proc/self/maps` until it gives false. Lines longer than the
-/// buffer lose their end.
-pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
-    let Ok(fd) = sys::open(b"/proc/self/maps\0", O_RDONLY, 0) else { return };
+/// buffer lose their end. False if the file cannot be read.
+pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) -> bool {
+    let Ok(fd) = sys::open(b"/proc/self/maps\0", O_RDONLY, 0) else { return false };
     let mut buffer = [0u8; 1024];
     let mut filled = 0;
     'file: while let Some(room) = buffer.get_mut(filled..) {
@@ -246,6 +246,7 @@ pub fn each_region(mut visit: impl FnMut(Region<'_>) -> bool) {
         }
     }
     sys::close(fd);
+    true
 }
 
 /// The protocol of the module's text.

@@ -89,6 +89,7 @@ fn is_news(nr: u32, cause: &Cause<'_>) -> bool {
         Cause::Default => 1 << 60,
         Cause::Unknown => 2 << 60,
         Cause::Argument => 3 << 60,
+        Cause::Memory(refusal) => 4 << 60 | *refusal as u64,
     };
     // Never 0, and different numbers mostly differ.
     let key = (u64::from(nr) << 40 ^ place).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -134,6 +135,10 @@ fn action(out: &mut Text<LINE>, kind: ActionKind) {
 
 /// A rule that would have let this call through.
 fn allowing(out: &mut Text<LINE>, call: Option<&Call>, frame: &Frame, cause: &Cause<'_>) {
+    if let Cause::Memory(refusal) = cause {
+        out.str(refusal.allowed_by().unwrap_or("nothing does"));
+        return;
+    }
     let Some(call) = call else {
         out.byte(b'#').dec(frame.nr().into()).str(" : allow");
         return;
@@ -171,6 +176,7 @@ fn as_text(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
         Cause::Default => _ = out.str("none names it: the policy's default"),
         Cause::Unknown => _ = out.str("none: newer than the policy knows"),
         Cause::Argument => _ = out.str("none: an argument cannot be read"),
+        Cause::Memory(_) => _ = out.str("none: the policy's `memory`"),
     }
     out.str("\n  from  ");
     origin.write(out);
@@ -216,6 +222,7 @@ fn as_json(out: &mut Text<LINE>, frame: &Frame, verdict: &Verdict<'_>, origin: &
         Cause::Default => _ = out.str(",\"rule\":\"default\""),
         Cause::Unknown => _ = out.str(",\"rule\":\"unknown\""),
         Cause::Argument => _ = out.str(",\"rule\":\"argument\""),
+        Cause::Memory(_) => _ = out.str(",\"rule\":\"memory\""),
     }
     part.clear();
     origin.write(&mut part);

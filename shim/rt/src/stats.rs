@@ -4,7 +4,7 @@
 use crate::block::{self, Block};
 use crate::patch::each_region;
 use crate::state::{self, LEFT, STATS_PATH};
-use crate::{exe, sys};
+use crate::{exe, memory, sys};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ia2_core::text::Text;
 use linux_raw_sys::general::{O_APPEND, O_CREAT, O_WRONLY};
@@ -116,7 +116,16 @@ fn line(out: &mut Out) {
     text.str("]},\"traps\":").dec(state::TRAPS.load(Ordering::Relaxed));
     text.str(",\"calls\":").dec(fast.wrapping_add(inspected));
     text.str(",\"inspected\":").dec(inspected);
-    text.str(",\"denied\":").dec(denied).str("}\n");
+    text.str(",\"denied\":").dec(denied);
+    if let Some(found) = memory::compare() {
+        text.str(",\"memory\":{\"regions\":").dec(found.regions.into());
+        text.str(",\"wrong\":").dec(found.wrong.into());
+        if let Some((start, end)) = found.first {
+            text.str(",\"first\":\"").hex(start).byte(b'-').hex(end).byte(b'"');
+        }
+        text.byte(b'}');
+    }
+    text.str("}\n");
 }
 
 /// The sites left alone, each with the module it lies in now.

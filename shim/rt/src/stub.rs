@@ -62,6 +62,13 @@ impl Arena {
     }
 }
 
+/// Where stubs are.
+pub fn parts() -> impl Iterator<Item = core::ops::Range<u64>> {
+    let part =
+        |arena: &Arena| arena.start.load(Ordering::Relaxed)..arena.end.load(Ordering::Relaxed);
+    arenas().map(part).filter(|part| part.start != 0)
+}
+
 fn arenas() -> impl Iterator<Item = &'static Arena> {
     ARENAS.iter().take(LEN.load(Ordering::Acquire))
 }

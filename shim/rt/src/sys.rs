@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "system calls")]
 
 use crate::abi::{SigAction, SigInfo, errno};
-use crate::gate;
+use crate::{gate, memory};
 use core::arch::asm;
 use ia2_core::access::HOW_SIZE;
 use ia2_core::sigset::{AltStack, SigSet};
@@ -68,12 +68,13 @@ macro_rules! call {
 /// # Errors
 /// As the call.
 pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<u64, i32> {
-    check(call!(__NR_mmap, addr, len, prot, flags, i64::from(fd), offset))
+    let make = || call!(__NR_mmap, addr, len, prot, flags, i64::from(fd), offset);
+    check(memory::own_mmap(make, len, prot, flags))
 }
 
 /// munmap(2), of memory that the shim mapped and nobody uses any more.
 pub fn munmap(addr: u64, len: u64) {
-    call!(__NR_munmap, addr, len);
+    memory::own_munmap(|| call!(__NR_munmap, addr, len), addr..addr + len);
 }
 
 /// mprotect(2).
@@ -81,7 +82,8 @@ pub fn munmap(addr: u64, len: u64) {
 /// # Errors
 /// As the call.
 pub fn mprotect(addr: u64, len: u64, prot: u32) -> Result<(), i32> {
-    check(call!(__NR_mprotect, addr, len, prot)).map(|_| ())
+    let make = || call!(__NR_mprotect, addr, len, prot);
+    check(memory::own_mprotect(make, addr..addr + len, prot)).map(|_| ())
 }
 
 /// write(2), the result ignored by most callers: there is nobody to tell.
@@ -592,6 +594,14 @@ pub fn link_identity_at(path: &[u8]) -> Result<Identity, i32> {
     let flags = k::AT_SYMLINK_NOFOLLOW;
     filled(|stat| call!(__NR_newfstatat, at, path.as_ptr().addr(), stat, flags))
         .map(|stat| Identity::of(&stat))
+}
+
+/// The block size of an open file, by fstat(2): for files of huge pages, the size of one.
+///
+/// # Errors
+/// As the call.
+pub fn block_size(fd: i32) -> Result<u64, i32> {
+    stat(fd).map(|stat| stat.st_blksize.cast_unsigned())
 }
 
 fn stat(fd: i32) -> Result<k::stat, i32> {

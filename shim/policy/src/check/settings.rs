@@ -1,4 +1,4 @@
-//! `default`, `unknown`, `baseline` and `mode`: one each. An item of a text outranks those of what the
+//! `default`, `unknown`, `baseline`, `mode` and `memory`: one each. An item of a text outranks those of what the
 //! text includes.
 //!
 //! | not said | means |
@@ -7,6 +7,7 @@
 //! | `unknown` | what `default` does, if that kills; else `errno ENOSYS`, so that libraries fall back |
 //! | `baseline` | every call of the table is known |
 //! | `mode` | `allowlist` |
+//! | `memory` | `off` |
 
 use crate::ast::{self, ItemKind, Verb};
 use crate::diag::{Diagnostic, Findings, decimal, quote};
@@ -17,7 +18,7 @@ use crate::text;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::{self, Version};
-use ia2_core::verdict::ActionKind;
+use ia2_core::verdict::{ActionKind, Memory};
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
@@ -26,6 +27,7 @@ const ENOSYS: u16 = 38;
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) baseline: Option<Version>,
+    pub(super) memory: Memory,
     pub(super) default: Action,
     /// Where that was said.
     pub(super) default_span: Span,
@@ -77,7 +79,7 @@ struct Said<T> {
 
 pub(super) fn settings(program: &Program, findings: &mut Findings) -> Settings {
     let (mut defaults, mut unknowns) = (Vec::new(), Vec::new());
-    let (mut baselines, mut modes) = (Vec::new(), Vec::new());
+    let (mut baselines, mut modes, mut memories) = (Vec::new(), Vec::new(), Vec::new());
     for item in &program.items {
         let span = item.span;
         match &item.kind {
@@ -85,6 +87,7 @@ pub(super) fn settings(program: &Program, findings: &mut Findings) -> Settings {
             ItemKind::Unknown(value) => unknowns.push(Said { span, value }),
             ItemKind::Baseline(value) => baselines.push(Said { span, value }),
             ItemKind::Mode(value) => modes.push(Said { span, value }),
+            ItemKind::Memory(value) => memories.push(Said { span, value }),
             _ => {}
         }
     }
@@ -92,8 +95,10 @@ pub(super) fn settings(program: &Program, findings: &mut Findings) -> Settings {
     let unknown = outermost(unknowns, "unknown", program, findings);
     let baseline = outermost(baselines, "baseline", program, findings);
     let mode = outermost(modes, "mode", program, findings);
+    let memory = outermost(memories, "memory", program, findings);
 
-    let mut all = Settings::default();
+    let memory = memory.map(|said| *said.value).unwrap_or_default();
+    let mut all = Settings { memory, ..Settings::default() };
     if let Some(said) = baseline {
         all.baseline = Some(*said.value);
         let newest = calls::all().map(|call| call.since).max();

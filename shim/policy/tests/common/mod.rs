@@ -203,6 +203,7 @@ pub(crate) fn policy(when: impl Strategy<Value = Expr>) -> impl Strategy<Value =
                 Rule { span: Span { file: 0, start, end: start + 6 }, when, then, otherwise }
             };
             Policy {
+                memory: Default::default(),
                 name: "random".into(),
                 version: 1,
                 sources: vec![Source { name: "random.ia2".into(), text }],
