@@ -819,7 +819,7 @@ int main(int count, char **texts) {
     CHECK(listen(listener, 1) == 0);
     feeder_start();
     storm_start();
-    for (long round = 0; round < rounds; round++) {
+    for (long round = 0; round < turns; round++) {
         plan = sequence(seed, 1000 + round); // how much a round takes of it depends on the signals
         if (round % 16 == 15) storm_turn(&plan);
         int kind = below(&plan, sizeof kinds / sizeof kinds[0]);

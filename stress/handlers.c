@@ -373,7 +373,7 @@ int main(int count, char **texts) {
     CHECK(sigaltstack(&own_stack, 0) == 0);
     static void (*const kinds[])(void) = {nesting, nesting, nesting, jumping, editing, editing,
                                           editing, making_tasks, faulting, faulting, queueing};
-    for (long round = 0; round < rounds; round++) {
+    for (long round = 0; round < turns; round++) {
         plan = sequence(seed, 1000 + round);
         int kind = below(&plan, sizeof kinds / sizeof kinds[0]);
         note(kind);

@@ -566,7 +566,7 @@ int main(int count, char **texts) {
     sigaddset(&action.sa_mask, SIGALRM);
     sigaddset(&action.sa_mask, SIGRTMIN + 2);
     CHECK(sigaction(SIGALRM, &action, 0) == 0 && sigaction(SIGRTMIN + 2, &action, 0) == 0);
-    for (round_now = 0; round_now < rounds; round_now++) {
+    for (round_now = 0; round_now < turns; round_now++) {
         if (round_now % 1000 == 500) {
             use_timer = next_of(&plan) % 2;
             rearm();

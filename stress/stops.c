@@ -55,7 +55,7 @@ static void child(struct chance chance, int with_handlers) {
 int main(int count, char **texts) {
     start(count, texts);
     handle(SIGUSR2, SIG_IGN, 0);
-    for (long round = 0; round < rounds; round++) {
+    for (long round = 0; round < turns; round++) {
         plan = sequence(seed, 1000 + round);
         int with_handlers = below(&plan, 3), status;
         int flags = with_handlers == 2 ? SA_RESTART : 0;

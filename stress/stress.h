@@ -46,15 +46,15 @@ static uint64_t below(struct chance *chance, uint64_t end) { return next_of(chan
 static int once_in(struct chance *chance, uint64_t times) { return below(chance, times) == 0; }
 
 static uint64_t seed;
-static long rounds;
+static long turns;
 /// Decides what the program does. Only the main thread takes from it, and no handler.
 static struct chance plan;
 
 static void start(int count, char **arguments) {
     CHECK(count == 3);
     seed = strtoull(arguments[1], 0, 10);
-    rounds = strtol(arguments[2], 0, 10);
-    CHECK(rounds > 0);
+    turns = strtol(arguments[2], 0, 10);
+    CHECK(turns > 0);
     plan = sequence(seed, 0);
 }
 
@@ -92,6 +92,6 @@ static struct timespec span(int64_t nanoseconds) {
 }
 
 __attribute__((noreturn)) static void finish(void) {
-    say("seed %lu, %ld rounds: %016lx", seed, rounds, digest);
+    say("seed %lu, %ld rounds: %016lx", seed, turns, digest);
     done();
 }

@@ -187,7 +187,7 @@ int main(int count, char **texts) {
     pthread_t sender;
     CHECK(pthread_create(&sender, 0, send_signals, 0) == 0);
     tick_every_us(700);
-    for (long round = 0; round < rounds; round++) {
+    for (long round = 0; round < turns; round++) {
         plan = sequence(seed, 1000 + round);
         for (int i = 0; i < THREADS; i++) {
             slots[i].chance = next_of(&plan) | 1;

@@ -622,6 +622,22 @@ fn what_is_allowed_is_done_as_natively() {
     assert_eq!(said(&mut preloaded), natively, "preloaded");
 }
 
+/// A program that dispatches its calls to itself gets them, whatever a policy would say to them.
+#[test]
+fn user_dispatch_comes_before_a_policy() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let program = folder.path().join("dispatch");
+    let sources = workspace().join("c-tests");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O1", "-pthread", "-I"]).arg(&sources).arg("-o").arg(&program);
+    output(gcc.arg(sources.join("own_user_dispatch.c"))).expect("it compiles");
+    let natively = run(&mut Command::new(&program), LIMIT).expect("it runs");
+    assert_eq!(natively.end, End::Exit(0), "{}", natively.error_text());
+    let written = Written::new(OPEN);
+    let run = written.run(&["--quiet"], &[program.to_str().expect("it is UTF-8")]);
+    assert_eq!((run.end, run.text()), (natively.end, natively.text()), "{}", run.error_text());
+}
+
 /// Who makes the call.
 #[test]
 fn callers_are_told_apart() {

@@ -121,7 +121,8 @@ pub unsafe extern "C" fn on_signal(sig: u32, info: *const SigInfo, uc: *mut UCon
     let refused = sig == SIGSYS && is_refused(info, uc);
     let place = uc.rip;
     boundary::settle(block, uc);
-    let by_policy = refused && place == gate::FAST_AFTER;
+    // The program's Syscall User Dispatch comes before any filter.
+    let by_policy = refused && info.code == SYS_SECCOMP && place == gate::FAST_AFTER;
     // The address of an instruction in a stub is told as the program's.
     let moved = place != uc.rip && names_place(sig, info, place);
     let next = if sig == SIGSYS && block.carrying.replace(false) {
