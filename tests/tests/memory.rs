@@ -64,7 +64,7 @@ fn agree(lines: &[Json], processes: usize) {
 
 #[test]
 fn threads_that_race_leave_what_the_map_says() {
-    let rounds = std::env::var("IA2_MEMORY_ROUNDS").unwrap_or_else(|_| "3000".to_owned());
+    let rounds = std::env::var("IA2_MEMORY_ROUNDS").unwrap_or_else(|_| "500".to_owned());
     let tried = Tried::new("race.c", "map");
     let program = tried.path("program");
     let natively = run(Command::new(&program).arg(&rounds), LIMIT).expect("it runs");
