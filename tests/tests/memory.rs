@@ -105,3 +105,26 @@ fn programs_of_every_day_run_with_a_map() {
         }
     }
 }
+
+/// With each backstop, rewritten and trapped: a call that only the map asks for is the shim's as well.
+#[test]
+fn every_entry_knows_of_the_map() {
+    let tried = Tried::new("race.c", "map");
+    for backstop in ["strict", "inspected", "sud", "none"] {
+        for entry in [&[][..], &["--no-patch"]] {
+            let stats = tried.path(&format!("{backstop}{}", entry.len()));
+            let mut ia2 = Command::new(ia2());
+            ia2.args(["run", "--backstop", backstop])
+                .args(entry)
+                .arg("-p")
+                .arg(tried.path("p.ia2"));
+            ia2.arg("--stats").arg(&stats).args(["--", "/bin/sh", "-c", "echo fine"]);
+            let run = run(&mut ia2, LIMIT).expect("it runs");
+            assert_eq!(run.text(), "fine\n", "{backstop} {entry:?}: {}", run.error_text());
+            // Without a backstop, what is not rewritten nobody sees.
+            if backstop != "none" || entry.is_empty() {
+                agree(&lines(&stats), 1);
+            }
+        }
+    }
+}

@@ -176,8 +176,8 @@ pub(crate) fn table(config: &Config) {
     let guards = matches!(config.backstop, Backstop::Sud | Backstop::None);
     let is_slow = |number| {
         nr::is_inspected(number)
-            || policy::is_slow(number, !guards)
-            || (guards && nr::GUARDED.contains(&number))
+            || policy::is_slow(number, true)
+            || (guards && (policy::is_looked_at(number) || nr::GUARDED.contains(&number)))
             || exe::is_looked_at(number)
     };
     for index in 0..TABLE_LEN {

@@ -76,6 +76,13 @@ pub fn is_slow(nr: u32, filtered: bool) -> bool {
     layers().any(|layer| layer.is_slow(nr, filtered))
 }
 
+/// Whether call `nr` comes to the shim where no filter decides anything: to be judged, or for the map of
+/// memory, which a call that every layer allows is in as well.
+#[must_use]
+pub fn is_looked_at(nr: u32) -> bool {
+    is_slow(nr, false) || is_slow(nr, true)
+}
+
 /// Whether every layer allows call `nr` in any case, and says nothing about it.
 #[must_use]
 pub fn is_free(nr: u32) -> bool {

@@ -219,7 +219,7 @@ fn is_trap(info: &SigInfo, uc: &UContext) -> bool {
             state::Backstop::Inspected => {
                 let nr = uc.rax as u32;
                 info.code == SYS_SECCOMP
-                    && (ia2_core::nr::is_inspected(nr) || policy::is_slow(nr, false))
+                    && (ia2_core::nr::is_inspected(nr) || policy::is_looked_at(nr))
             }
             state::Backstop::Sud => info.code == SYS_USER_DISPATCH,
             state::Backstop::None => false,
