@@ -79,6 +79,11 @@ impl Report {
         self.calls.iter().find(|samples| samples.row == row && samples.call == call)
     }
 
+    /// Nanoseconds of a call in a row.
+    fn ns(&self, row: Row, call: Call) -> Option<f64> {
+        Some(per_call(&self.samples(row, call)?.generations.concat()))
+    }
+
     fn lines(&self) -> Vec<Line> {
         self.calls.iter().filter_map(|samples| self.line(samples)).collect()
     }
@@ -171,10 +176,10 @@ impl Report {
     /// calls cost: the shim sets the mask (one rt_sigprocmask under the filter), and the handler
     /// returns by an inspected call (rt_sigreturn, which costs what looking at a call costs).
     fn delivery(&self) -> Option<Bound> {
-        let ns = |row, call| Some(per_call(&self.samples(row, call)?.generations.concat()));
-        let delivered = |row| Some(ns(row, Call::Signal)? - ns(row, Call::Tgkill)?);
-        let mask = ns(Row::AddressFilter, Call::SetMask)?;
-        let look = ns(Row::Strict, Call::Sigprocmask)? - ns(Row::Native, Call::Sigprocmask)?;
+        let delivered = |row| Some(self.ns(row, Call::Signal)? - self.ns(row, Call::Tgkill)?);
+        let mask = self.ns(Row::AddressFilter, Call::SetMask)?;
+        let look =
+            self.ns(Row::Strict, Call::Sigprocmask)? - self.ns(Row::Native, Call::Sigprocmask)?;
         Some(Bound {
             what: "delivery of a signal / native, strict, without its calls".to_owned(),
             value: (delivered(Row::Strict)? - mask - look) / delivered(Row::Native)?,
@@ -185,11 +190,10 @@ impl Report {
     /// What an open takes under policy `ia2`, which judges its path on a copy, as a ratio to native; without
     /// what any call costs under the strict filter.
     fn opening(&self) -> Option<Bound> {
-        let ns = |row, call| Some(per_call(&self.samples(row, call)?.generations.concat()));
-        let any = ns(Row::Strict, Call::Getpid)? - ns(Row::Native, Call::Getpid)?;
+        let any = self.ns(Row::Strict, Call::Getpid)? - self.ns(Row::Native, Call::Getpid)?;
         Some(Bound {
             what: "open under policy-ia2, without what any call costs / native".to_owned(),
-            value: (ns(Row::Policy, Call::Open)? - any) / ns(Row::Native, Call::Open)?,
+            value: (self.ns(Row::Policy, Call::Open)? - any) / self.ns(Row::Native, Call::Open)?,
             limit: OPENING_BOUND,
         })
     }

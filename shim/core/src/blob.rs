@@ -560,9 +560,8 @@ impl<'a> Blob<'a> {
     /// As [`Blob::judge`], with what [`Blob::start_of`] has found before.
     pub fn judge_from(&self, start: usize, call: &Call, asker: &mut impl Asker<'a>) -> Verdict<'a> {
         let data = Data::new(call.nr, 0, &call.args);
-        let mut state = cbpf::State::with(start, call.nr);
-        let end = state.run(self.shim, &data, |_| false, |question| self.answer(question, asker));
-        match end.map(|end| end.unwrap_or(u32::MAX)) {
+        let state = cbpf::State::with(start, call.nr);
+        match cbpf::run_from(state, self.shim, &data, |question| self.answer(question, asker)) {
             Ok(index) => self.verdict(index).unwrap_or(Verdict::STRICTEST),
             Err(errno) => Verdict {
                 action: ActionKind::Errno(errno),

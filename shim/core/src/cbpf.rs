@@ -148,7 +148,19 @@ pub fn run<E>(
     data: &Data,
     ask: impl FnMut(u32) -> Result<bool, E>,
 ) -> Result<u32, E> {
-    let mut state = State::START;
+    run_from(State::START, program, data, ask)
+}
+
+/// As [`run`], from there on.
+///
+/// # Errors
+/// That of `ask`.
+pub fn run_from<E>(
+    mut state: State,
+    program: &(impl Program + ?Sized),
+    data: &Data,
+    ask: impl FnMut(u32) -> Result<bool, E>,
+) -> Result<u32, E> {
     Ok(state.run(program, data, |_| false, ask)?.unwrap_or(STOPPED))
 }
 

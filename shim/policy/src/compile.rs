@@ -154,9 +154,7 @@ pub fn compile_unverified(policy: &Policy) -> Result<Compiled, Vec<Diagnostic>> 
         inspected: &inspected,
         shim: &program,
         slow: shim.slow(|nr, class| {
-            class.is_slow
-                || (!class.is_free && nr::is_inspected(nr))
-                || (policy.memory.map && nr::is_memory(nr))
+            class.is_slow || (!class.is_free && nr::is_inspected(nr)) || policy.maps(nr)
         }),
         slow_alone: shim.slow(|_, class| !class.is_free),
         verdicts: &shim.verdicts,
@@ -464,8 +462,7 @@ impl<'a> Kernel<'a> {
         for nr in borders {
             let code = self.number(nr, shim);
             all.push((nr, code));
-            let is_looked_at =
-                nr::is_inspected(nr) || (self.policy.memory.map && nr::is_memory(nr));
+            let is_looked_at = nr::is_inspected(nr) || self.policy.maps(nr);
             let is_free = shim.class(nr).is_plain && !is_looked_at && !self.names_gate(nr);
             free.push((nr, is_free));
             // Where the first look lets everybody pass, the second may say anything.

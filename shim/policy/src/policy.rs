@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use ia2_core::calls::{Version, Width};
+use ia2_core::nr;
 use ia2_core::verdict::{Access, ActionKind, Memory, Region};
 
 /// A whole policy: what one file and its includes say. One layer.
@@ -249,6 +250,12 @@ pub enum Expected {
 }
 
 impl Policy {
+    /// Whether the shim looks at call `nr` for the map of memory.
+    #[must_use]
+    pub fn maps(&self, nr: u32) -> bool {
+        self.memory.map && nr::is_memory(nr)
+    }
+
     /// Index of the rule of call `nr`.
     #[must_use]
     pub fn rule_of(&self, nr: u32) -> Option<usize> {

@@ -31,7 +31,6 @@ use ia2_core::bpf::{
 };
 use ia2_core::cbpf::{Data, State, check};
 use ia2_core::layout::FAST_AFTER;
-use ia2_core::nr;
 use ia2_core::own::Needs;
 use ia2_core::verdict::ActionKind;
 use number::{ADDRESSES, GATES, Kind, Known, Number, Twins};
@@ -324,7 +323,7 @@ impl<'a> Trial<'a> {
         let is_missed = (!is_free && !is_slow_alone)
             || (!is_free && number.is_inspected && !is_slow)
             || (!is_for_kernel && !is_slow)
-            || (self.policy.memory.map && nr::is_memory(number.nr) && !is_slow);
+            || (self.policy.maps(number.nr) && !is_slow);
         match is_missed {
             true => Err(self.difference(number, args, "a call does not come to the shim")),
             false => Ok(()),

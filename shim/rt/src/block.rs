@@ -25,6 +25,7 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use ia2_core::objects::Identity;
 use ia2_core::regs::Frame;
 use ia2_core::sigset::{AltStack, SIGSYS, SigSet, has};
 use linux_raw_sys::general::{
@@ -146,8 +147,8 @@ pub struct Block {
 
     /// The call in hand was judged by a policy, and is made with these arguments.
     pub judged: Cell<Option<[u64; 6]>>,
-    /// The file that was judged in an exec: device and inode.
-    pub judged_file: Cell<Option<(u64, u64)>>,
+    /// The file that was judged in an exec.
+    pub judged_file: Cell<Option<Identity>>,
     /// How often the call in hand, an open, has found a link where none was to be.
     pub tries: Cell<u32>,
     /// The paths that were judged: what the kernel is given.

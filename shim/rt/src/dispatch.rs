@@ -78,7 +78,6 @@ fn dispatch(block: &'static Block, frame: &Frame) {
                 None => on_memory(block, frame),
             }
         }
-        nr if nr::is_memory(nr) => on_memory(block, frame),
         nr::RT_SIGACTION => block.done(action::rt_sigaction(block, args)),
         nr::RT_SIGPROCMASK => mask::rt_sigprocmask(block, args),
         nr::RT_SIGPENDING => mask::rt_sigpending(block, args),
@@ -112,6 +111,7 @@ fn dispatch(block: &'static Block, frame: &Frame) {
         nr::SECCOMP => confine::seccomp(block, args),
         nr::MEMBARRIER => barrier::membarrier(block, args),
         _ if exe::call(block, frame) => {}
+        nr if memory::is_on() && nr::is_memory(nr) => on_memory(block, frame),
         _ => block.pass(),
     }
 }

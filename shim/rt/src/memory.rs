@@ -266,6 +266,15 @@ impl Drop for Held<'_> {
     }
 }
 
+/// What a new mapping is of.
+#[derive(Clone, Copy, Default)]
+struct Mapped {
+    /// The number of the object, or 0.
+    object: u32,
+    /// Its pages are larger, so that it may be longer than what was asked for.
+    is_huge: bool,
+}
+
 /// What becomes of a call: its result, or what there is against it.
 type Outcome = Result<i64, Refusal>;
 
@@ -297,13 +306,14 @@ impl<'a> Held<'a> {
             return Ok(full);
         }
         self.catch_up(op);
-        let object = match op {
-            Op::Map(mapping) => match self.object_of(mapping, args[4] as i32) {
-                Ok(object) => object,
+        let what = match op {
+            Op::Map(mapping) => match self.what(mapping, args[4] as i32) {
+                Ok(what) => what,
                 Err(Full) => return Ok(full),
             },
-            _ => 0,
+            _ => Mapped::default(),
         };
+        let object = what.object;
         let result = self.judged(op, object).and_then(|()| match op {
             Op::Protect { range, prot, .. } if self.scans() && prot & EXEC != 0 => {
                 self.protect_scanned(range, number, args)
@@ -311,7 +321,7 @@ impl<'a> Held<'a> {
             _ => Ok(sys::pass(number, args)),
         });
         let result = result.and_then(|result| {
-            let made = self.note(op, object, args, result);
+            let made = self.note(op, what, result);
             made.unwrap_or(Ok(result))
         });
         self.map.objects_mut().forget(object);
@@ -334,16 +344,21 @@ impl<'a> Held<'a> {
     }
 
     /// What a mapping is of.
-    fn object_of(&mut self, mapping: &Mapping, fd: i32) -> Result<u32, Full> {
-        if !mapping.is_file() {
-            return if mapping.is_shared() { self.map.objects_mut().nameless() } else { Ok(0) };
-        }
-        match sys::identity(fd) {
-            Ok(sys::Identity { device, inode, .. }) => {
-                self.map.objects_mut().number(Identity { device, inode })
-            }
-            Err(_) => Ok(0), // the kernel finds the same
-        }
+    fn what(&mut self, mapping: &Mapping, fd: i32) -> Result<Mapped, Full> {
+        const HUGE: u64 = 2 << 20;
+        let (mut is_huge, objects) = (mapping.is_huge(), self.map.objects_mut());
+        let object = match (mapping.is_file(), mapping.is_shared()) {
+            (false, false) => 0,
+            (false, true) => objects.nameless()?,
+            (true, _) => match sys::identity(fd) {
+                Ok(file) => {
+                    is_huge |= file.block >= HUGE;
+                    objects.number(file.file())?
+                }
+                Err(_) => 0, // the kernel finds the same
+            },
+        };
+        Ok(Mapped { object, is_huge })
     }
 
     /// What a stack has grown by since it was looked at, if the call is about that.
@@ -364,13 +379,7 @@ impl<'a> Held<'a> {
     }
 
     /// Records what a call has done; for some, what there is against it is only found now.
-    fn note(
-        &mut self,
-        op: &Op,
-        object: u32,
-        args: [u64; 6],
-        result: i64,
-    ) -> Result<Outcome, Unlearnt> {
+    fn note(&mut self, op: &Op, what: Mapped, result: i64) -> Result<Outcome, Unlearnt> {
         let value = sys::check(result);
         let made = value.is_ok();
         match op {
@@ -384,8 +393,8 @@ impl<'a> Held<'a> {
                     return Ok(Ok(result)); // a filter of the program's has answered
                 }
                 let range = start..start + mapping.len;
-                self.map.map(range.clone(), mapping.state(object))?;
-                if mapping.is_huge() || self.is_of_huge_pages(mapping, args[4] as i32) {
+                self.map.map(range.clone(), mapping.state(what.object))?;
+                if what.is_huge {
                     self.learn_region(start)?;
                 }
                 return Ok(self.seams(&range).map(|()| result));
@@ -430,12 +439,6 @@ impl<'a> Held<'a> {
             _ => {}
         }
         Ok(Ok(result))
-    }
-
-    /// Whether a file's pages are larger, and its mappings longer than what was asked for.
-    fn is_of_huge_pages(&self, mapping: &Mapping, fd: i32) -> bool {
-        const LEAST: u64 = 2 << 20;
-        mapping.is_file() && sys::block_size(fd).is_ok_and(|size| size >= LEAST)
     }
 
     fn moved(&mut self, from: &Range<u64>, to: &Range<u64>, keep: bool) -> Result<(), Unlearnt> {
@@ -494,11 +497,8 @@ impl<'a> Held<'a> {
 
     /// mprotect(2) of what may be executed afterwards: nobody can write it while it is looked through.
     fn protect_scanned(&mut self, range: &Range<u64>, number: u32, args: [u64; 6]) -> Outcome {
-        let still = |prot: u32| {
-            sys::pass(nr::MPROTECT, [range.start, range.end - range.start, prot.into(), 0, 0, 0])
-        };
         if self.map.any(range.clone(), |state| state.has(WRITE)) {
-            let result = still(k::PROT_READ);
+            let result = protect(range, READ);
             if result != 0 {
                 return Ok(result);
             }
@@ -508,10 +508,7 @@ impl<'a> Held<'a> {
         }
         // As it was, piece by piece.
         for (part, state) in self.map.pieces(range.clone()) {
-            sys::pass(
-                nr::MPROTECT,
-                [part.start, part.end - part.start, state.prot.into(), 0, 0, 0],
-            );
+            protect(&part, state.prot);
         }
         Err(Refusal::KeyRights)
     }
@@ -529,7 +526,7 @@ impl<'a> Held<'a> {
         if !seam(range.start) && !seam(range.end) {
             return Ok(());
         }
-        sys::pass(nr::MPROTECT, [range.start, range.end - range.start, READ.into(), 0, 0, 0]);
+        protect(range, READ);
         // It was recorded a moment ago, so there is room.
         let _ = self.map.change(range.clone(), |state| State { prot: READ, ..state });
         Err(Refusal::KeyRights)
@@ -624,6 +621,11 @@ impl From<Full> for Unlearnt {
     fn from(Full: Full) -> Self {
         Self
     }
+}
+
+/// mprotect(2) in the program's name, which is not recorded.
+fn protect(range: &Range<u64>, prot: u8) -> i64 {
+    sys::pass(nr::MPROTECT, [range.start, range.end - range.start, prot.into(), 0, 0, 0])
 }
 
 /// Whether there is such an instruction in the memory, as far as it can be read.

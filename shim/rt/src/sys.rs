@@ -9,6 +9,7 @@ use crate::abi::{SigAction, SigInfo, errno};
 use crate::{gate, memory};
 use core::arch::asm;
 use ia2_core::access::HOW_SIZE;
+use ia2_core::objects;
 use ia2_core::sigset::{AltStack, SigSet};
 use linux_raw_sys::general as k;
 
@@ -544,13 +545,15 @@ pub struct Identity {
     pub modified: u64,
     /// When the inode changed last, in nanoseconds.
     pub changed: u64,
+    /// The size of its blocks: for a file of huge pages, that of one.
+    pub block: u64,
 }
 
 impl Identity {
-    /// Device and inode: which file it is, whatever its state.
+    /// Which file it is, whatever its state.
     #[must_use]
-    pub const fn file(self) -> (u64, u64) {
-        (self.device, self.inode)
+    pub const fn file(self) -> objects::Identity {
+        objects::Identity { device: self.device, inode: self.inode }
     }
 
     fn of(stat: &k::stat) -> Self {
@@ -561,6 +564,7 @@ impl Identity {
             size: stat.st_size.cast_unsigned(),
             modified: time(stat.st_mtime, stat.st_mtime_nsec),
             changed: time(stat.st_ctime, stat.st_ctime_nsec),
+            block: stat.st_blksize.cast_unsigned(),
         }
     }
 }
@@ -594,14 +598,6 @@ pub fn link_identity_at(path: &[u8]) -> Result<Identity, i32> {
     let flags = k::AT_SYMLINK_NOFOLLOW;
     filled(|stat| call!(__NR_newfstatat, at, path.as_ptr().addr(), stat, flags))
         .map(|stat| Identity::of(&stat))
-}
-
-/// The block size of an open file, by fstat(2): for files of huge pages, the size of one.
-///
-/// # Errors
-/// As the call.
-pub fn block_size(fd: i32) -> Result<u64, i32> {
-    stat(fd).map(|stat| stat.st_blksize.cast_unsigned())
 }
 
 fn stat(fd: i32) -> Result<k::stat, i32> {

@@ -8,6 +8,7 @@ use crate::abi::errno::{EACCES, ELOOP, ENAMETOOLONG, ENOENT, EXDEV};
 use crate::block::FROZEN;
 use crate::sys;
 use ia2_core::access::Follow;
+use ia2_core::objects::Identity;
 use ia2_core::text::Text;
 use linux_raw_sys::general::{
     AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_CACHED,
@@ -28,8 +29,8 @@ pub(crate) struct Place {
     pub(crate) found: Found,
     /// What leads there.
     pub(crate) by: By,
-    /// The file: device and inode.
-    pub(crate) file: Option<(u64, u64)>,
+    /// The file.
+    pub(crate) file: Option<Identity>,
 }
 
 /// Whether there is a file at a place.

@@ -204,7 +204,7 @@ impl<'a> Number<'a> {
             let of_rule = |held| Outcome::of_rule(policy, index, held);
             Some([of_rule(false)?, of_rule(true)?])
         });
-        let is_inspected = nr::is_inspected(nr) || (policy.memory.map && nr::is_memory(nr));
+        let is_inspected = nr::is_inspected(nr) || policy.maps(nr);
         Self {
             nr,
             rule,
